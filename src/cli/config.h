@@ -1,0 +1,110 @@
+// Nimbus's configuration: one TOML file, every key also as NIMBUS_SECTION_KEY in the environment,
+// every secret also as …_FILE. Flags beat the environment, the environment beats the file, the file
+// beats the defaults. Unknown sections and keys are refused with the nearest known name.
+//
+// One table (config_keys) says each key's name, default and meaning; loading, `nimbus config show`,
+// `nimbus config reference` and the nimbus.toml that `nimbus up` writes all come from it.
+//
+// Threads: values; loading is for start-up (it reads files).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+
+namespace nimbus::cli {
+
+struct ProfileConfig {
+  std::string image = "nimbus/base";
+  std::vector<std::string> entry;
+  int64_t cpus = 2;
+  int64_t memory_mb = 2048;
+  int64_t disk_mb = 10240;
+  int64_t timeout_s = 3600;
+};
+
+struct Config {
+  struct {
+    std::string listen = "127.0.0.1:8080";
+    std::string tls_certificate, tls_key;
+    std::string log_level = "info";
+    std::string log_format = "text";
+  } server;
+  struct {
+    std::string mode = "github";
+    int64_t timestamp_tolerance_s = 300;
+    std::string secrets_file;
+    std::string relay_secrets_file;
+    int64_t deliveries_per_minute_max = 0;
+  } webhook;
+  struct {
+    std::string database;
+    int64_t lease_ttl_s = 60;
+    int64_t max_tries = 3;
+  } control;
+  struct {
+    int64_t jobs_per_minute = 600;
+    int64_t concurrent_jobs = 100;
+  } limits;
+  struct {
+    int64_t slots = 2;
+    int64_t warm = 0;
+    std::string server;
+    std::string name;
+    Secret enrollment_token;
+    std::string vmm = "auto";
+    std::string kernel, initramfs;
+    std::string image_archives;
+    int64_t spool_bytes_max = int64_t{1} << 30;
+  } agent;
+  struct {
+    std::string token_file;
+  } metrics;
+  struct {
+    std::string clickhouse = "embedded:";
+    std::string libchdb;
+    int64_t spool_bytes_max = int64_t{1} << 30;
+    int64_t log_retention_days = 30;
+  } telemetry;
+  std::map<std::string, ProfileConfig> profiles;
+};
+
+enum class KeyKind { text, integer, secret };
+
+struct ConfigKey {
+  std::string_view section;
+  std::string_view name;
+  KeyKind kind;
+  std::string_view meaning;  // one line, with the unit
+  std::function<Result<void>(Config&, std::string_view)> set;
+  std::function<std::string(const Config&)> get;  // a secret's is "***" or empty
+  std::string name_in_environment() const;        // NIMBUS_SECTION_KEY
+};
+
+std::span<const ConfigKey> config_keys();
+struct ProfileKey {
+  std::string_view name;
+  std::string_view meaning;
+};
+std::span<const ProfileKey> profile_keys();
+
+using Environment = std::function<const char*(const std::string&)>;  // getenv's shape
+
+// Defaults, then the file (when `path` is not empty), then the environment. bad_request names the
+// file, line and key, what was wrong and what is right.
+Result<Config> load_config(const std::string& path, const Environment& environment);
+Result<Config> parse_config(std::string_view toml, std::string_view file_name,
+                            const Environment& environment);
+
+std::string config_toml(const Config& config);  // what is in force; secrets as ***
+std::string config_reference();                 // the Markdown table of docs/configuration.md
+std::string config_template();                  // the commented nimbus.toml of a new data directory
+
+}  // namespace nimbus::cli

@@ -1,0 +1,80 @@
+// Authentication of HTTP requests, and the guards routes begin with:
+//
+//   const auto caller = co_await authenticator.require_operator(request, Role::viewer);
+//   if (!caller) co_return access::refusal(caller.error());
+//
+// Credentials come from `Authorization: Bearer`, from the session cookie (writes then need the
+// header X-Nimbus-Csrf), and where a route says so from Basic, whose password is a token. A request
+// that shows a wrong credential is refused; it never falls back to a weaker one, and no header is
+// believed about where the request came from.
+//
+// An address that keeps failing gets too_many_requests until it pauses; callers that are already
+// known keep working.
+//
+// Threads: the loop's.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "access/caller.h"
+#include "access/peer_limiter.h"
+#include "access/session_book.h"
+#include "access/token_book.h"
+#include "base/metrics.h"
+#include "net/http.h"
+
+namespace nimbus::access {
+
+constexpr std::string_view kSessionCookie = "nimbus_session";
+constexpr std::string_view kCsrfHeader = "X-Nimbus-Csrf";
+
+class Authenticator {
+ public:
+  struct Parts {
+    TokenBook& tokens;
+    SessionBook& sessions;
+    const JobTokens& job_tokens;
+    const Clock& clock;
+    Metrics* metrics = nullptr;  // nimbus_authentications_total{kind,result}
+  };
+  explicit Authenticator(Parts parts);
+
+  // Any valid credential. unauthenticated: none, or not valid. forbidden: a cookie-borne write
+  // without its CSRF header. too_many_requests: too many failures from this address.
+  Task<Result<Caller>> authenticate(const net::Request& request, bool basic = false);
+
+  // An operator (token or session) with at least this role; forbidden otherwise. Which org it may
+  // touch is the route's next question: Caller::require, OrgScope::narrow.
+  Task<Result<Caller>> require_operator(const net::Request& request, Role least);
+  // The same, and for every org: what belongs to the installation (agents, limits).
+  Task<Result<Caller>> require_installation(const net::Request& request, Role least);
+  // The agent `id` itself. not_found when the credential is another agent's.
+  Task<Result<Caller>> require_agent(const net::Request& request, std::string_view id);
+  Task<Result<Caller>> require_agent(const net::Request& request);  // any agent
+  // A job token that carries `scope`.
+  Task<Result<Caller>> require_job(const net::Request& request, std::string_view scope);
+  // A job token with the telemetry scope, or an ingest token.
+  Task<Result<Caller>> require_ingest(const net::Request& request);
+  Task<Result<Caller>> require_enrolment(const net::Request& request);
+
+  // Whether a caller admitted earlier still stands: long streams ask every second or so.
+  Task<Result<void>> confirm(const Caller& caller);
+
+  // The limiter of failed attempts, for routes that take a credential in their body.
+  PeerLimiter& failures() { return failures_; }
+
+ private:
+  Task<Result<Caller>> by_token(std::string_view token, const net::Request& request);
+  Task<Result<Caller>> by_cookie(std::string_view cookie, const net::Request& request);
+  Result<Caller> by_job_token(std::string_view token, const net::Request& request);
+  Result<Caller> count(std::string_view kind, Result<Caller> outcome);
+
+  Parts parts_;
+  PeerLimiter failures_;
+};
+
+// The problem document of a refusal; 401 carries WWW-Authenticate.
+net::Response refusal(const Error& error);
+
+}  // namespace nimbus::access

@@ -26,7 +26,7 @@ struct AuditEntry {
 };
 
 struct AuditRow {
-  int64_t id = 0;
+  std::string id;  // sorts by time
   Time at;
   AuditEntry entry;
 };
@@ -34,9 +34,9 @@ struct AuditRow {
 Result<void> audit(db::Transaction& tx, Time now, const AuditEntry& entry);
 // A row of its own, not waited for: refusals, which change nothing else.
 void audit_later(db::Database& database, Time now, AuditEntry entry);
-// Newest first, below `before` (0 starts). A scope of one org sees that org's rows alone.
+// Newest first, after `cursor` (an id; "" starts). A scope of one org sees that org's rows alone.
 Task<Result<std::vector<AuditRow>>> list_audit(db::Database& database, OrgScope orgs,
-                                               int64_t before, int limit);
+                                               std::string cursor, int limit);
 // Deletes rows older than kAuditKept; how many.
 Task<Result<int64_t>> sweep_audit(db::Database& database, Time now);
 

@@ -65,14 +65,19 @@ class Authenticator {
   PeerLimiter& failures() { return failures_; }
 
  private:
+  Task<Result<Caller>> identify(const net::Request& request, bool basic);
   Task<Result<Caller>> by_token(std::string_view token, const net::Request& request);
   Task<Result<Caller>> by_cookie(std::string_view cookie, const net::Request& request);
   Result<Caller> by_job_token(std::string_view token, const net::Request& request);
-  Result<Caller> count(std::string_view kind, Result<Caller> outcome);
+  Error refuse(const net::Request& request, std::string message);
 
   Parts parts_;
   PeerLimiter failures_;
+  Bucket lookups_;  // of unknown tokens from addresses that keep failing, all together
 };
+
+// A Caller of a valid token; `hash` is the token's.
+Caller make_caller(const Token& token, std::string hash);
 
 // The problem document of a refusal; 401 carries WWW-Authenticate.
 net::Response refusal(const Error& error);

@@ -25,7 +25,7 @@ class PeerLimiter {
   // Takes one; nullopt when granted, else how long to wait (for Retry-After).
   std::optional<Duration> take(std::string_view peer);
   // Whether the peer has used up its bucket, taking nothing.
-  std::optional<Duration> exhausted(std::string_view peer);
+  std::optional<Duration> exhausted(std::string_view peer) const;
   size_t size() const { return buckets_.size(); }
 
  private:

@@ -26,7 +26,8 @@ struct Session {
   std::string hash;
   Token token;
   Time created_at;
-  Time seen_at;  // exact to five minutes
+  Time seen_at;     // exact to five minutes in the database
+  Time written_at;  // when seen_at was last written there
 };
 
 class SessionBook {
@@ -44,7 +45,7 @@ class SessionBook {
 
  private:
   bool is_live(const Session& session, Time now) const;
-  void note_use(Session& session);
+  void note_use(Session& session, Time now);
 
   db::Database& database_;
   TokenBook& tokens_;

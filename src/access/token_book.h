@@ -9,8 +9,6 @@
 // Not here: HTTP (authenticator.h, control/token_routes.h), job tokens (job_token.h).
 #pragma once
 
-#include <list>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -73,7 +71,7 @@ class TokenBook {
   Task<Result<std::optional<Token>>> find(std::string_view text);
   // By hash, see Caller::credential.
   Task<Result<std::optional<Token>>> find_by_hash(std::string hash);
-  // Whether memory knows this text as valid, without asking the database.
+  // Whether this text was valid when last looked at; asks nobody, proves nothing.
   bool knows(std::string_view text) const;
 
   Task<Result<IssuedToken>> issue(TokenRequest request, std::string by);
@@ -82,41 +80,53 @@ class TokenBook {
   // Idempotent. not_found: no such token within `orgs`, or one that is not listed here.
   Task<Result<Token>> revoke(std::string id, OrgScope orgs, std::string by);
 
-  // Inside a larger unit of work; call `forget` on the loop once that is durable.
-  Result<IssuedToken> issue_in(db::Transaction& tx, const TokenRequest& request,
-                               std::string_view by) const;
+  // A larger unit of work: make the token on the loop, store it in the transaction. After one that
+  // spends or revokes, call `forget` on the loop.
+  IssuedToken make(TokenRequest request);
+  Result<void> store_in(db::Transaction& tx, const IssuedToken& issued, std::string_view by) const;
   // Spends an enrolment token; unauthenticated when it is unknown, spent or expired.
   Result<void> spend_in(db::Transaction& tx, std::string_view hash) const;
   Result<void> revoke_agent_in(db::Transaction& tx, const model::AgentId& agent) const;
-  // Drops what memory holds; the next `find` reads the database.
-  void forget();
+  // Makes every process look at its sessions again.
+  static Result<void> end_sessions_in(db::Transaction& tx);
+  // Trusts memory no longer; the next `find` of each token reads the database.
+  void forget() { ++generation_; }
 
   // Start-up (blocking): makes the text of the data directory's admin.token an admin's token of
   // every org, once. False when it is known but revoked or expired.
   Result<bool> adopt_admin(const Secret& text);
 
-  // Compared by `find` before memory is trusted, and by the session book, which keeps its own.
+  // Changes whenever memory stops being trusted; for the session book, which keeps its own.
   Task<Result<uint64_t>> generation();
+  // Deletes enrolment tokens that ended long ago; how many. Control's housekeeping calls it.
+  Task<Result<int64_t>> sweep();
 
  private:
   struct Known {
     Token token;
-    Time used_written_at;
+    uint64_t generation = 0;  // trusted while it is the book's
+    Time use_written_at;
   };
 
   Task<Result<void>> refresh();
-  void remember(const std::string& hash, const Token& token);
+  Known& remember(const std::string& hash, const Token& token, uint64_t generation);
   void note_use(const std::string& hash, Known& known);
 
   db::Database& database_;
   const Clock& clock_;
   Random& random_;
   std::unordered_map<std::string, Known> known_;  // by hash
-  uint64_t generation_ = 1;                       // raised whenever memory is dropped
-  int64_t version_ = -1;                          // the database's, as last read
-  Duration checked_at_;                           // steady
+  uint64_t generation_ = 1;
+  int64_t version_ = -1;    // the database's, as last read; -1: never
+  Duration checked_at_{0};  // steady
   bool checking_ = false;
 };
+
+// For queries here and in session_book.cc: the columns of `access_tokens t`, and a Token of them.
+constexpr std::string_view kTokenColumns =
+    "t.id, t.kind, t.name, t.role, t.org, t.repo, t.agent, t.created_us, t.expires_us, "
+    "t.last_used_us, t.revoked_us";
+Token read_token(const db::Row& row, size_t first_column);
 
 // The SHA-256 of a token's text, hexadecimal: how the book knows it.
 std::string token_hash(std::string_view text);

@@ -60,9 +60,13 @@ class Client {
   std::shared_ptr<State> state_;
 };
 
-// Splits a text/event-stream as its bytes arrive.
+// Splits a text/event-stream (WHATWG HTML 9.2) as its bytes arrive. Bounded: what a line or an event
+// has past its limit is dropped. An event's id is the last one the stream named.
 class SseParser {
  public:
+  static constexpr size_t kLineBytesMax = size_t{4} << 20;
+  static constexpr size_t kEventBytesMax = size_t{8} << 20;
+
   struct Event {
     std::string event = "message";
     std::string data;
@@ -72,10 +76,15 @@ class SseParser {
   std::vector<Event> feed(std::string_view bytes);
 
  private:
+  void end_line(std::vector<Event>& events);
+  void take_field(std::string_view name, std::string_view value);
+
   std::string line_;
+  std::string last_id_;
   Event event_;
   bool has_data_ = false;
   bool after_cr_ = false;
+  bool first_line_ = true;
 };
 
 }  // namespace nimbus::net

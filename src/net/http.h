@@ -4,7 +4,9 @@
 // Threads: values; handlers run on the loop.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,21 +20,47 @@
 
 namespace nimbus::net {
 
-// Header fields in order; names compare without case. A handful per message, so a flat list.
+// Header fields in order; names compare without case. A handful per message, so a flat list over one
+// buffer: views stay good until the next change.
 class Headers {
  public:
+  using Field = std::pair<std::string_view, std::string_view>;
+  class Iterator {
+   public:
+    Iterator(const Headers& headers, size_t index) : headers_(&headers), index_(index) {}
+    Field operator*() const { return headers_->at(index_); }
+    Iterator& operator++() {
+      ++index_;
+      return *this;
+    }
+    bool operator==(const Iterator& other) const { return index_ == other.index_; }
+
+   private:
+    const Headers* headers_;
+    size_t index_;
+  };
+
   Headers() = default;
-  Headers(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
+  Headers(std::initializer_list<Field> fields);
   void set(std::string_view name, std::string_view value);  // replaces
   void add(std::string_view name, std::string_view value);
   void remove(std::string_view name);
+  void clear();
   std::optional<std::string_view> find(std::string_view name) const;  // the first
   size_t count(std::string_view name) const;
-  auto begin() const { return fields_.begin(); }
-  auto end() const { return fields_.end(); }
+  size_t size() const { return spans_.size(); }
+  Field at(size_t index) const;
+  Iterator begin() const { return Iterator(*this, 0); }
+  Iterator end() const { return Iterator(*this, spans_.size()); }
 
  private:
-  std::vector<std::pair<std::string, std::string>> fields_;
+  struct Span {
+    uint32_t begin = 0;
+    uint32_t name_size = 0;
+    uint32_t value_size = 0;
+  };
+  std::string text_;
+  std::vector<Span> spans_;
 };
 
 // A body that arrives in pieces, for routes with `stream_body`.
@@ -74,6 +102,12 @@ class BodyWriter {
   // idle timeout), or the server drains.
   virtual Task<Result<void>> write(std::string_view bytes) = 0;
   virtual bool peer_gone() const = 0;
+  // `call` runs once, on the loop, when the peer leaves or the server drains: wakes a stream that
+  // waits for something to say. At once when that has happened already.
+  virtual void on_gone(std::function<void()> call) { (void)call; }
+  // The answer cannot be completed: the connection is closed without the end mark, so that the peer
+  // sees a broken answer and not a short one.
+  virtual void break_off() {}
 };
 using BodyStream = std::function<Task<void>(BodyWriter&)>;
 

@@ -44,6 +44,8 @@ class Router {
   // Answers what no pattern matches (a gateway's pass-through, the dashboard's index.html).
   void fallback(Handler handler, RouteOptions options = {});
 
+  // `path` as it was sent, percent-encoded: an encoded slash stays inside its segment, and parameters
+  // come out decoded.
   RouteMatch match(std::string_view method, std::string_view path) const;
   // (method, pattern) of every route, for the OpenAPI check.
   std::vector<std::pair<std::string, std::string>> routes() const;

@@ -83,14 +83,14 @@ class AgentStore {
 
   // Spends the enrolment token with this hash (Caller::credential) and makes the agent.
   // unauthenticated: the token was spent meanwhile.
-  Task<Result<Enrolled>> enroll(std::string token_hash, AgentInfo info);
+  Task<Result<Enrolled>> enroll(std::string token_hash, AgentInfo info, std::string by);
   // Notes that the agent is here. The agent as it now is (see `draining`: give it no new work);
   // not_found: no such agent, or revoked.
   Task<Result<Agent>> seen(model::AgentId id, AgentInfo info);
   Task<Result<std::optional<Agent>>> find(model::AgentId id);
   // By name and id; revoked ones too when asked.
   Task<Result<std::vector<Agent>>> list(bool with_revoked);
-  // Idempotent; not_found: no such agent. A drained agent that starts again is not draining.
+  // Gives it no new work, or work again. Idempotent; not_found: no such agent, or revoked.
   Task<Result<Agent>> drain(model::AgentId id, std::string by);
   Task<Result<Agent>> resume(model::AgentId id, std::string by);
   // Idempotent. Its credential ends at once, its leases when they run out.
@@ -100,22 +100,23 @@ class AgentStore {
   Task<Result<void>> sweep();
 
  private:
-  struct Seen {
-    Agent agent;
+  // What this process knows beyond the database: the latest poll, and what on_change was told.
+  struct Memory {
+    std::optional<Agent> seen;
     Time written_at;
-    AgentState told = AgentState::online;
+    std::optional<AgentState> told;
   };
 
-  void merge(Agent& agent) const;
-  void tell(const model::AgentId& id) const;
-  Task<Result<Agent>> change(model::AgentId id, std::string by, std::string what);
+  // `agent`, a row of the database, with what a later poll told.
+  Agent merged(Agent agent) const;
+  void tell(const Agent& agent);
+  Task<Result<Agent>> set_draining(model::AgentId id, bool draining, std::string by);
 
   db::Database& database_;
   access::TokenBook& tokens_;
   const Clock& clock_;
   Random& random_;
-  std::unordered_map<std::string, Seen> seen_;
-  std::unordered_map<std::string, AgentState> told_;
+  std::unordered_map<std::string, Memory> memory_;
   OnChange on_change_;
 };
 

@@ -26,7 +26,7 @@ enum class Egress { restricted, open };  // "default" and "open" in the API
 std::string_view to_string(Egress egress);
 std::optional<Egress> find_egress(std::string_view name);
 
-// What holds for an org, nothing left out.
+// What holds for an org, nothing left out. 0 is without limit.
 struct OrgLimits {
   int64_t jobs_per_minute = 120;
   int64_t concurrent_jobs = 20;
@@ -68,10 +68,11 @@ class OrgStore {
   Task<Result<std::optional<Org>>> find(std::string name);
   // Within `orgs`, by name, after `cursor` (a name; "" starts).
   Task<Result<std::vector<Org>>> list(access::OrgScope orgs, std::string cursor, int limit);
-  // Replaces the settings, recording the org when it is new.
-  Task<Result<Org>> set(std::string name, OrgSettings settings, std::string by);
+  // Edits the settings in one transaction, recording the org when it is new.
+  Task<Result<Org>> change(std::string name, std::function<void(OrgSettings&)> edit,
+                           std::string by);
 
-  // Called on the loop after `set`: dispatch may have become possible.
+  // Called on the loop after `change`: dispatch may have become possible.
   void on_change(std::function<void(std::string org)> call) { on_change_ = std::move(call); }
   const OrgLimits& defaults() const { return defaults_; }
 

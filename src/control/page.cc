@@ -1,0 +1,38 @@
+#include "control/page.h"
+
+#include <boost/json.hpp>
+#include <charconv>
+
+namespace nimbus::control {
+namespace {
+
+namespace json = boost::json;
+constexpr size_t kCursorBytesMax = 200;
+
+}  // namespace
+
+Result<Page> read_page(const net::Request& request) {
+  Page page;
+  if (const auto limit = request.find_query("limit")) {
+    const char* end = limit->data() + limit->size();
+    const auto [rest, error] = std::from_chars(limit->data(), end, page.limit);
+    if (error != std::errc() || rest != end || page.limit < 1 || page.limit > kPageMax) {
+      return fail(Code::bad_request,
+                  "limit must be a number from 1 to " + std::to_string(kPageMax));
+    }
+  }
+  page.cursor = request.find_query("cursor").value_or("");
+  if (page.cursor.size() > kCursorBytesMax) {
+    return fail(Code::bad_request, "cursor is not one that a list gave");
+  }
+  return page;
+}
+
+net::Response page_answer(json::array items, const std::optional<std::string>& next_cursor) {
+  json::object body;
+  body["items"] = std::move(items);
+  body["next_cursor"] = next_cursor ? json::value(*next_cursor) : json::value(nullptr);
+  return net::Response::json(200, json::serialize(body));
+}
+
+}  // namespace nimbus::control

@@ -23,7 +23,7 @@ web: ## Build the dashboard into web/dist
 build: web ## Optimised build: build/nimbus, build/nimbus-guest, dashboard, guest initramfs
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release -j $(JOBS) --target nimbus nimbus-guest
-	@scripts/build-guest-files
+	@scripts/place-programs
 
 images: ## The runner images as OCI archives under build/images/
 	@scripts/build-images

@@ -57,7 +57,7 @@ export async function freePort(): Promise<number> {
 
 export const canBoot = (): string | false => {
   if (process.getuid?.() !== 0) return 'microVMs need root for namespaces and taps';
-  if (!existsSync(path.join(root, 'build/guest/vmlinux'))) return 'no guest kernel: run make build';
+  if (!existsSync(path.join(root, 'build/guest/vmlinuz'))) return 'no guest kernel: run make build';
   if (!existsSync(path.join(root, 'build/images'))) return 'no images: run make images';
   return false;
 };

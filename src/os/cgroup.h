@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -52,7 +53,7 @@ class Cgroup {
   static Result<Cgroup> create(std::string_view name, const CgroupLimits& limits);
   // not_found: there is no such group.
   static Result<Cgroup> open(std::string_view name);
-  // Names directly below `parent`, for a reaper; empty when the parent is absent.
+  // Names directly below `parent` ("": the root), for a reaper; empty when the parent is absent.
   static Result<std::vector<std::string>> list(std::string_view parent);
 
   const std::string& name() const { return name_; }
@@ -69,8 +70,10 @@ class Cgroup {
  private:
   std::string name_;
   CgroupKind kind_ = CgroupKind::unavailable;
-  std::vector<std::string> directories_;  // one (v2), or one a controller (v1)
-  std::string find_directory(std::string_view controller) const;
+  // {controller, directory}: one for all ("", v2), or one a controller (v1).
+  std::vector<std::pair<std::string, std::string>> directories_;
+  const std::string* find_directory(std::string_view controller) const;
+  Result<void> set_limits(const CgroupLimits& limits);
 };
 
 }  // namespace nimbus::os

@@ -35,7 +35,7 @@ inline constexpr std::string_view kTapName = "tap0";
 struct SlotNetworkOptions {
   std::string instance;                    // [a-z0-9]{1,6}; parts of one machine must differ
   std::string directory = "/run/netns";    // of the namespace handles; there `ip netns` shows them
-  std::string egress_range = "10.213.0.0/16";  // host side; each slot takes a /30 of it
+  std::string egress_range = "198.18.0.0/15";  // host side; each slot takes a /30 of it
   bool egress = true;                      // false: the gateway is all there is
   std::vector<uint16_t> gateway_udp_ports;     // 53 once the gateway answers DNS
   std::vector<std::string> egress_refused;     // further ranges, "203.0.113.0/24"

@@ -212,7 +212,8 @@ Task<Result<std::vector<Token>>> TokenBook::list(OrgScope orgs, std::string curs
     parameters.emplace_back(limit);
     const std::string sql =
         "SELECT " + std::string(kTokenColumns) +
-        " FROM access_tokens t WHERE t.kind IN ('operator', 'ingest') AND ($1 = '' OR "
+        " FROM access_tokens t WHERE t.kind IN ('operator', 'ingest') AND t.revoked_us IS NULL "
+        "AND ($1 = '' OR "
         "(t.created_us, t.id) < (SELECT c.created_us, c.id FROM access_tokens c WHERE c.id = $1)) "
         "AND " + filter.sql + " ORDER BY t.created_us DESC, t.id DESC LIMIT $" +
         std::to_string(parameters.size());

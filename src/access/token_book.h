@@ -75,7 +75,7 @@ class TokenBook {
   bool knows(std::string_view text) const;
 
   Task<Result<IssuedToken>> issue(TokenRequest request, std::string by);
-  // Operator and ingest tokens within `orgs`, newest first, after `cursor` (an id; "" starts).
+  // Operator and ingest tokens within `orgs` that are not revoked, newest first, after `cursor` (an id; "" starts).
   Task<Result<std::vector<Token>>> list(OrgScope orgs, std::string cursor, int limit);
   // Idempotent. not_found: no such token within `orgs`, or one that is not listed here.
   Task<Result<Token>> revoke(std::string id, OrgScope orgs, std::string by);

@@ -1,0 +1,134 @@
+// The live feed of /api/v1/events: one connection for the whole page, reconnected with the last event
+// id, closed while the page is hidden (a browser allows a server six connections over all its tabs).
+
+import { ApiError } from './client.ts';
+import { pause, retryDelayMs } from './retry.ts';
+import { readStream, type ServerEvent } from './sse.ts';
+
+export type FeedState = 'connecting' | 'live' | 'lost';
+
+export interface FeedStatus {
+  state: FeedState;
+  reason: string;
+}
+
+// Hidden pages let go of the connection after this long.
+const HIDDEN_CLOSE_MS = 10_000;
+// The server sends at least a comment every 15 s; silence for three times that is a dead connection.
+const SILENCE_MS = 45_000;
+
+type EventsListener = (events: ServerEvent[]) => void;
+
+export class Feed {
+  readonly #url: string;
+  readonly #onEvents: EventsListener;
+  readonly #onReconnected: () => void;
+  #status: FeedStatus = { state: 'connecting', reason: '' };
+  #listeners = new Set<() => void>();
+  #stop = new AbortController();
+  #connection: AbortController | null = null;
+  #lastEventId = '';
+  #failures = 0;
+  #connectedBefore = false;
+  #wake = () => {};
+
+  constructor(url: string, onEvents: EventsListener, onReconnected: () => void) {
+    this.#url = url;
+    this.#onEvents = onEvents;
+    this.#onReconnected = onReconnected;
+  }
+
+  // For useSyncExternalStore.
+  subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+  status = (): FeedStatus => this.#status;
+
+  start(): () => void {
+    this.#stop = new AbortController();
+    const { signal } = this.#stop;
+    let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
+    const onVisibility = () => {
+      clearTimeout(hiddenTimer);
+      if (document.hidden)
+        hiddenTimer = setTimeout(() => this.#connection?.abort(), HIDDEN_CLOSE_MS);
+      else this.reconnectNow();
+    };
+    document.addEventListener('visibilitychange', onVisibility, { signal });
+    window.addEventListener('online', this.reconnectNow, { signal });
+    void this.#run(signal);
+    return () => {
+      clearTimeout(hiddenTimer);
+      this.#stop.abort();
+    };
+  }
+
+  reconnectNow = (): void => this.#wake();
+
+  #set(state: FeedState, reason = ''): void {
+    if (this.#status.state === state && this.#status.reason === reason) return;
+    this.#status = { state, reason };
+    for (const listener of this.#listeners) listener();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const reason = await this.#connectOnce(signal);
+      if (signal.aborted) return;
+      const resting = document.hidden;
+      if (!resting) {
+        this.#failures += 1;
+        // One quick retry goes unnoticed: a server that restarts is no news.
+        if (this.#failures > 1) this.#set('lost', reason);
+      }
+      const wait = pause(resting ? 86_400_000 : retryDelayMs(this.#failures - 1), signal);
+      this.#wake = wait.wake;
+      await wait.done;
+      this.#wake = () => {};
+    }
+  }
+
+  // Gives the reason why the connection ended.
+  async #connectOnce(signal: AbortSignal): Promise<string> {
+    const connection = new AbortController();
+    this.#connection = connection;
+    const end = () => connection.abort();
+    signal.addEventListener('abort', end);
+    let silence = setTimeout(end, SILENCE_MS);
+    const heard = () => {
+      clearTimeout(silence);
+      silence = setTimeout(end, SILENCE_MS);
+    };
+    try {
+      await readStream(this.#url, {
+        lastEventId: this.#lastEventId,
+        signal: connection.signal,
+        onOpen: () => this.#opened(),
+        onBytes: heard,
+        onEvents: (events) => this.#deliver(events),
+      });
+      return 'The server closed the connection';
+    } catch (error) {
+      if (connection.signal.aborted) return 'The server fell silent';
+      return error instanceof ApiError ? error.message : 'The server sent something unreadable';
+    } finally {
+      clearTimeout(silence);
+      signal.removeEventListener('abort', end);
+      this.#connection = null;
+    }
+  }
+
+  #opened(): void {
+    this.#failures = 0;
+    this.#set('live');
+    if (this.#connectedBefore) this.#onReconnected();
+    this.#connectedBefore = true;
+  }
+
+  #deliver(events: ServerEvent[]): void {
+    const last = events[events.length - 1];
+    if (last) this.#lastEventId = last.id;
+    this.#onEvents(events);
+  }
+}

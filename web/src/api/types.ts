@@ -1,0 +1,428 @@
+// Made by scripts/api-types.mjs from src/api/openapi.json: run `npm run types`, do not edit.
+
+export type JobState = 'queued' | 'leased' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'timed_out' | 'lost';
+
+export type TextMap = Record<string, string>;
+
+export interface Resources {
+  cpus: number;
+  memory_mb: number;
+  disk_mb: number;
+}
+
+/** Where a job of GitHub's comes from. */
+export interface GithubJob {
+  job_id: number;
+  run_id: number;
+  run_attempt: number;
+  installation_id: number | null;
+  workflow_name: string | null;
+  job_name: string | null;
+  html_url: string | null;
+}
+
+export interface Transition {
+  state: JobState;
+  fence: number;
+  at: string;
+  reason: string;
+}
+
+/** One piece of work: a GitHub workflow_job or a native job. */
+export interface Job {
+  id: number;
+  org: string;
+  /** Without the owner. */
+  repo: string;
+  ref: string | null;
+  sha: string | null;
+  state: JobState;
+  /** Why the job is where it is; empty when there is nothing to say. A job that waits for a limit or an approval begins with `held: `. */
+  reason: string;
+  profile: string | null;
+  image: string;
+  command: string[];
+  labels: string[];
+  metadata: TextMap;
+  resources: Resources;
+  timeout_s: number;
+  /** The number of the latest execution; 0 before the first. */
+  fence: number;
+  tries: number;
+  tries_max: number;
+  agent: string | null;
+  exit_code: number | null;
+  cancel_requested: boolean;
+  created_at: string;
+  leased_at: string | null;
+  started_at: string | null;
+  finished_at: string | null;
+  log: {
+    last_seq: number | null;
+  };
+  github: GithubJob | null;
+  rerun_of: number | null;
+}
+
+/** A job with its environment and every transition. */
+export interface JobDetail {
+  id: number;
+  org: string;
+  /** Without the owner. */
+  repo: string;
+  ref: string | null;
+  sha: string | null;
+  state: JobState;
+  /** Why the job is where it is; empty when there is nothing to say. A job that waits for a limit or an approval begins with `held: `. */
+  reason: string;
+  profile: string | null;
+  image: string;
+  command: string[];
+  labels: string[];
+  metadata: TextMap;
+  resources: Resources;
+  timeout_s: number;
+  /** The number of the latest execution; 0 before the first. */
+  fence: number;
+  tries: number;
+  tries_max: number;
+  agent: string | null;
+  exit_code: number | null;
+  cancel_requested: boolean;
+  created_at: string;
+  leased_at: string | null;
+  started_at: string | null;
+  finished_at: string | null;
+  log: {
+    last_seq: number | null;
+  };
+  github: GithubJob | null;
+  rerun_of: number | null;
+  env: TextMap;
+  transitions: Transition[];
+}
+
+export interface JobList {
+  items: Job[];
+  next_cursor: string | null;
+}
+
+export interface NewJob {
+  org: string;
+  repo: string;
+  ref?: string;
+  sha?: string;
+  image?: string;
+  command: string[];
+  env?: TextMap;
+  timeout_s?: number;
+  resources?: {
+    cpus?: number;
+    memory_mb?: number;
+    disk_mb?: number;
+  };
+  labels?: string[];
+  metadata?: TextMap;
+  /** How often the job may be queued again after its host was lost. */
+  retries?: number;
+}
+
+export interface JobCreated {
+  id: number;
+  state: JobState;
+}
+
+/** RFC 9457. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  hint?: string;
+  /** bad_request, not_found, …, or a documented one such as stale-fence. */
+  code?: string;
+}
+
+export interface DeliveryAnswer {
+  result: 'queued' | 'held' | 'updated' | 'ignored' | 'duplicate';
+  job?: number;
+}
+
+export interface Delivery {
+  id: number;
+  guid: string;
+  event: string;
+  action: string | null;
+  org: string | null;
+  repo: string | null;
+  result: 'queued' | 'held' | 'updated' | 'ignored';
+  job: number | null;
+  received_at: string;
+}
+
+export interface DeliveryList {
+  items: Delivery[];
+  next_cursor: string | null;
+}
+
+export interface JobSpec {
+  org: string;
+  repo: string;
+  ref: string | null;
+  sha: string | null;
+  image: string;
+  command: string[];
+  env: TextMap;
+  resources: Resources;
+  timeout_s: number;
+  attributes?: TextMap;
+}
+
+export interface Assignment {
+  job: number;
+  fence: number;
+  expires_at: string;
+  job_token: string;
+  spec: JobSpec;
+}
+
+export interface AssignmentRequest {
+  slots_free: number;
+  wait_s: number;
+  slots?: number;
+  warm?: number;
+  boot_id?: string;
+  version?: string;
+  vmm?: string;
+  accel?: string;
+  cgroup?: string;
+  /** What new jobs may take together; absent: no bound. */
+  cpus_free?: number;
+  memory_mb_free?: number;
+  disk_mb_free?: number;
+  /** Every execution the agent still holds or has not yet reported to its end. */
+  running?: {
+    job: number;
+    fence: number;
+  }[];
+}
+
+export interface Assignments {
+  assignments: Assignment[];
+}
+
+export interface LeaseRequest {
+  fence: number;
+}
+
+export interface Lease {
+  expires_at: string;
+  /** The execution must be stopped now. */
+  cancel: boolean;
+  job_token: string;
+}
+
+export interface JobEvent {
+  fence: number;
+  seq: number;
+  type: 'booting' | 'started' | 'finished' | 'abandoned';
+  result?: 'succeeded' | 'failed' | 'timed_out' | 'cancelled';
+  exit_code?: number;
+  reason?: string;
+  log_last_seq?: number;
+  at?: string;
+}
+
+export interface JobEventAnswer {
+  state: JobState;
+}
+
+export interface Agent {
+  id: string;
+  name: string;
+  state: 'online' | 'offline' | 'draining' | 'revoked';
+  slots: number;
+  slots_free: number;
+  warm: number;
+  version: string;
+  vmm: string;
+  accel: string;
+  cgroup: string;
+  enrolled_at: string;
+  last_seen_at: string | null;
+  jobs: number[];
+}
+
+export interface AgentList {
+  items: Agent[];
+  next_cursor: string | null;
+}
+
+export interface NewAgent {
+  name: string;
+  slots: number;
+  version?: string;
+  vmm?: string;
+  accel?: string;
+  cgroup?: string;
+}
+
+export interface AgentCredential {
+  id: string;
+  credential: string;
+}
+
+export interface Enrollment {
+  token: string;
+  expires_at: string;
+}
+
+export interface LogLine {
+  ts: string;
+  seq: number;
+  stream: 'stdout' | 'stderr' | 'system';
+  text: string;
+  fence: number;
+  /** The next line of the same stream continues this one. */
+  partial?: boolean;
+}
+
+export interface FoundLine {
+  ts: string;
+  seq: number;
+  stream: 'stdout' | 'stderr' | 'system';
+  text: string;
+  fence?: number;
+  partial?: boolean;
+  org: string;
+  repo: string;
+  job: number;
+  level?: string;
+}
+
+export interface LogSearch {
+  items: FoundLine[];
+  next_cursor: string | null;
+}
+
+export interface LogsAcked {
+  acked: number;
+}
+
+export interface Token {
+  id: string | number;
+  name: string;
+  role: 'viewer' | 'operator' | 'admin';
+  /** `*` for every org. */
+  org: string;
+  created_at?: string;
+  expires_at: string | null;
+  last_used_at?: string | null;
+}
+
+export interface TokenList {
+  items: Token[];
+  next_cursor: string | null;
+}
+
+export interface NewToken {
+  name: string;
+  role: 'viewer' | 'operator' | 'admin';
+  org: string;
+  expires_in_s?: number;
+}
+
+export interface TokenCreated {
+  id: string | number;
+  name: string;
+  role: string;
+  org: string;
+  /** Shown once. */
+  token: string;
+  expires_at: string | null;
+}
+
+/** An org and its limits; 0 is without limit. */
+export interface Org {
+  org: string;
+  jobs_per_minute: number;
+  concurrent_jobs: number;
+}
+
+export interface OrgList {
+  items: Org[];
+  next_cursor: string | null;
+}
+
+export interface Session {
+  role: 'viewer' | 'operator' | 'admin';
+  org: string;
+  /** Value of the X-Nimbus-Csrf header on writes. */
+  csrf: string;
+}
+
+export interface NewSession {
+  token: string;
+}
+
+export interface EvalRun {
+  job: number;
+  org: string;
+  repo: string;
+  suite: string;
+  run: string;
+  cases: number;
+  passed: number;
+  score_mean: number | null;
+  input_tokens: number;
+  output_tokens: number;
+  started_at: string;
+  duration_s: number;
+  models: string[];
+}
+
+export interface EvalCase {
+  case: string;
+  model: string;
+  score: number | null;
+  passed: boolean | null;
+  label: string | null;
+  input_tokens: number;
+  output_tokens: number;
+  duration_ms: number;
+  error: string | null;
+  trace_id: string | null;
+  span_id: string | null;
+}
+
+export interface EvalRunDetail {
+  job: number;
+  org: string;
+  repo: string;
+  suite: string;
+  run: string;
+  cases: number;
+  passed: number;
+  score_mean: number | null;
+  input_tokens: number;
+  output_tokens: number;
+  started_at: string;
+  duration_s: number;
+  models: string[];
+  cases_detail: EvalCase[];
+}
+
+export interface EvalRunList {
+  items: EvalRun[];
+  next_cursor: string | null;
+}
+
+export interface HealthPart {
+  status: 'ok' | 'starting' | 'degraded' | 'unavailable';
+  detail?: string;
+}
+
+export interface Health {
+  status: 'ready' | 'degraded' | 'unavailable';
+  parts: Record<string, HealthPart>;
+}

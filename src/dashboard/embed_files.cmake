@@ -1,0 +1,36 @@
+# embed_files(TARGET FOLDER): compiles the files of FOLDER into TARGET, which finds them through
+# embedded_files() of embedded_files.h. `x.gz` and `x.br` beside `x` become its compressed forms. Without
+# FOLDER the list is empty. The assembler reads the bytes (.incbin), so nothing large is parsed as C++.
+function(embed_files target folder)
+  file(GLOB_RECURSE names CONFIGURE_DEPENDS RELATIVE ${folder} ${folder}/*)
+  list(SORT names)
+  set(objects "")
+  set(table "")
+  set(inputs "")
+  set(number 0)
+  foreach(name ${names})
+    list(APPEND inputs ${folder}/${name})
+    if(name MATCHES "\\.(gz|br)$")
+      continue()
+    endif()
+    set(forms "")
+    foreach(suffix "" .gz .br)
+      if(suffix AND NOT "${name}${suffix}" IN_LIST names)
+        string(APPEND forms ", {}")
+        continue()
+      endif()
+      math(EXPR number "${number} + 1")
+      string(APPEND objects "EMBED(file_${number}, \"${folder}/${name}${suffix}\")\n")
+      string(APPEND forms ", BYTES(file_${number})")
+    endforeach()
+    string(APPEND table "    {\"/${name}\"${forms}},\n")
+  endforeach()
+  set(EMBEDDED_OBJECTS "${objects}")
+  set(EMBEDDED_TABLE "${table}")
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/embedded_files.cc)
+  configure_file(embedded_files.cc.in ${output} @ONLY)
+  set_source_files_properties(${output} PROPERTIES
+    OBJECT_DEPENDS "${inputs}"
+    COMPILE_OPTIONS -fno-lto)  # link-time optimisation does not see the assembler's symbols
+  target_sources(${target} PRIVATE ${output})
+endfunction()

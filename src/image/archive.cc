@@ -182,7 +182,8 @@ Result<void> unpack_tar(const std::string& path, const std::string& directory,
       const std::string document = TRY(source.read_document());
       TRY(os::write_file_atomically(directory + "/index.json", document));
       has_index = true;
-    } else if (!hex.empty() && !have("sha256:" + std::string(hex))) {
+    } else if (!hex.empty() && !exists(directory + "/" + name) &&
+               !have("sha256:" + std::string(hex))) {
       TRY(copy_blob(source, directory, hex));
     }
   }

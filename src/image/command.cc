@@ -23,10 +23,10 @@ constexpr size_t kLineBytesMax = 4096;
 constexpr size_t kLastWordsMax = 12;
 constexpr auto kExitWait = std::chrono::seconds(60);  // after its output has ended
 
-std::vector<std::string> environment_with(
-    const std::vector<std::pair<std::string, std::string>>& additions) {
+std::vector<std::string> environment_of(const Command& command) {
+  const auto& additions = command.env;
   std::vector<std::string> entries;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
+  for (char** entry = environ; command.inherit_env && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     bool replaced = false;
     for (const auto& [name, value] : additions)
@@ -62,7 +62,7 @@ Result<Child> start(const Command& command, int input) {
   os::SpawnOptions options;
   options.argv = command.argv;
   options.argv[0] = TRY(find_program(command.argv[0]));
-  options.environment = environment_with(command.env);
+  options.environment = environment_of(command);
   options.directory = command.directory.empty() ? "." : command.directory;
   options.fds = {{writing.get(), 1}, {writing.get(), 2}};
   if (input >= 0) options.fds.emplace_back(input, 0);

@@ -22,12 +22,43 @@ struct Placement {
 
 using PlacementsByPosition = std::map<std::pair<int, int64_t>, Placement>;
 
-// A tar stream into a program's standard input.
+// One pax record: "LENGTH KEY=VALUE\n", the length counting itself.
+std::string pax_record(std::string_view key, std::string_view value) {
+  const size_t rest = 1 + key.size() + 1 + value.size() + 1;
+  size_t length = rest + 1;
+  while (std::to_string(length).size() + rest != length)
+    length = std::to_string(length).size() + rest;
+  return fmt::format("{} {}={}\n", length, key, value);
+}
+
+// A pax header that gives the next entry its extended attributes, padded to tar's blocks.
+std::string xattr_header(const std::map<std::string, std::string>& xattrs) {
+  std::string records;
+  for (const auto& [name, value] : xattrs) records += pax_record("SCHILY.xattr." + name, value);
+  std::string block(512, '\0');
+  auto put = [&](size_t offset, std::string_view text) { block.replace(offset, text.size(), text); };
+  put(0, "xattrs");
+  put(100, "0000644");
+  put(124, fmt::format("{:011o}", records.size()));
+  put(136, "00000000000");
+  put(148, "        ");  // the checksum counts itself as blanks
+  put(156, "x");
+  put(257, std::string_view("ustar\00000", 8));
+  unsigned sum = 0;
+  for (const char c : block) sum += static_cast<unsigned char>(c);
+  put(148, fmt::format("{:06o}", sum));
+  block[154] = '\0';
+  records.resize((records.size() + 511) / 512 * 512, '\0');
+  return block + records;
+}
+
+// A tar stream into a program's standard input. GNU's format, because sqfstar drops the leading slash
+// of long links in pax's; extended attributes, which GNU's lacks, go into pax headers of our own.
 class TarStream {
  public:
   explicit TarStream(Feed& feed) : feed_(feed) {
-    archive_write_set_format_pax(writer_.get());
-    archive_write_set_bytes_per_block(writer_.get(), 256 << 10);
+    archive_write_set_format_gnutar(writer_.get());
+    archive_write_set_bytes_per_block(writer_.get(), 0);  // unbuffered: our headers keep their place
     archive_write_open(writer_.get(), this, nullptr, write_callback, nullptr);
   }
 
@@ -44,8 +75,7 @@ class TarStream {
     if (!link_to.empty()) archive_entry_set_hardlink(entry.get(), link_to.c_str());
     if (from.type == EntryType::symlink)
       archive_entry_set_symlink(entry.get(), from.link.c_str());
-    for (const auto& [name, value] : from.xattrs)
-      archive_entry_xattr_add_entry(entry.get(), name.c_str(), value.data(), value.size());
+    if (!from.xattrs.empty() && link_to.empty()) TRY(feed_.write(xattr_header(from.xattrs)));
     return check(archive_write_header(writer_.get(), entry.get()));
   }
 
@@ -164,11 +194,13 @@ Result<void> write_squashfs(const std::vector<LayerFile>& layers, const std::str
   const Tree tree = TRY(merge_layers(layers));
   const Entry& root = *tree.root().entry;
   Command command;
-  command.argv = {"sqfstar",      "-comp",      "lz4",       "-no-progress", "-quiet",
-                  "-exit-on-error", "-mem",     "512M",      "-root-mode",
-                  fmt::format("{:o}", root.mode), "-root-uid", std::to_string(root.uid),
-                  "-root-gid",    std::to_string(root.gid),  "-root-time", "0", output};
-  command.env = {{"SOURCE_DATE_EPOCH", "0"}};
+  command.argv = {"sqfstar", "-comp", "lz4", "-no-progress", "-quiet", "-exit-on-error",
+                  "-mem", "512M", "-mkfs-time", "0"};
+  // The root directory is not an entry of the stream.
+  command.argv.insert(command.argv.end(),
+                      {"-root-mode", fmt::format("{:o}", root.mode), "-root-uid",
+                       std::to_string(root.uid), "-root-gid", std::to_string(root.gid), output});
+  command.inherit_env = false;  // SOURCE_DATE_EPOCH would overwrite every file's time
   return run_fed(command, [&](Feed& feed) { return stream_tree(tree, layers, feed); });
 }
 

@@ -21,7 +21,8 @@ struct LayerFile {
 Result<Tree> merge_layers(const std::vector<LayerFile>& layers);
 
 // Writes `output`, which must not exist. lz4, because guests read it again and again and may run in
-// emulation. The same layers give the same bytes.
+// emulation. Two files made from the same layers differ in the root directory's time alone: sqfstar
+// takes no other than the current one.
 Result<void> write_squashfs(const std::vector<LayerFile>& layers, const std::string& output);
 
 }  // namespace nimbus::image

@@ -53,13 +53,13 @@ struct Command {
   std::string_view noun;     // "job", or the whole word of a command that stands alone
   std::string_view verb;     // "list", "" when it stands alone
   std::string_view summary;  // one line, imperative
-  std::string_view example;  // shown first in its help
-  std::vector<Option> options;
-  std::vector<std::string_view> words;  // "ID", "[FILE]", "CMD..."
+  std::string_view example = {};  // shown first in its help
+  std::vector<Option> options = {};
+  std::vector<std::string_view> words = {};  // "ID", "[FILE]", "CMD..."
   bool takes_rest = false;              // words after `--` belong to the job's command
   bool talks_to_server = false;         // adds --server, --json
   bool hidden = false;                  // for the program's own use
-  std::function<int(const Arguments&)> run;
+  std::function<int(const Arguments&)> run = {};
 };
 
 // Parses `words` (without the program's name), runs the command, gives its exit status. Prints help

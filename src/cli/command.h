@@ -51,7 +51,7 @@ class Arguments {
 
 struct Command {
   std::string_view noun;     // "job", or the whole word of a command that stands alone
-  std::string_view verb;     // "list", "" when it stands alone
+  std::string_view verb = {};     // "list", "" when it stands alone
   std::string_view summary;  // one line, imperative
   std::string_view example = {};  // shown first in its help
   std::vector<Option> options = {};

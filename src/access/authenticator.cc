@@ -159,16 +159,25 @@ Task<Result<Caller>> Authenticator::identify(const net::Request& request, bool b
                  "send Authorization: Bearer TOKEN");
 }
 
+void Authenticator::count(const Result<Caller>& outcome) {
+  if (parts_.metrics == nullptr) return;
+  const std::string kind(outcome ? to_string(outcome->kind) : "none");
+  const std::string result(outcome ? "accepted" : to_string(outcome.error().code));
+  parts_.metrics
+      ->counter("nimbus_authentications_total", "Requests by credential and outcome.",
+                {{"kind", kind}, {"result", result}})
+      .add();
+}
+
 Task<Result<Caller>> Authenticator::authenticate(const net::Request& request, bool basic) {
   auto caller = co_await identify(request, basic);
-  if (parts_.metrics != nullptr) {
-    const std::string kind(caller ? to_string(caller->kind) : "none");
-    const std::string result(caller ? "accepted" : to_string(caller.error().code));
-    parts_.metrics
-        ->counter("nimbus_authentications_total", "Requests by credential and outcome.",
-                  {{"kind", kind}, {"result", result}})
-        .add();
-  }
+  count(caller);
+  co_return caller;
+}
+
+Task<Result<Caller>> Authenticator::admit(std::string_view token, const net::Request& request) {
+  auto caller = co_await by_token(token, request);
+  count(caller);
   co_return caller;
 }
 

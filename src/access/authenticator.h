@@ -44,6 +44,9 @@ class Authenticator {
   // without its CSRF header. too_many_requests: too many failures from this address.
   Task<Result<Caller>> authenticate(const net::Request& request, bool basic = false);
 
+  // The caller whose token stands in a request's body (sign-in); counted like any other attempt.
+  Task<Result<Caller>> admit(std::string_view token, const net::Request& request);
+
   // An operator (token or session) with at least this role; forbidden otherwise. Which org it may
   // touch is the route's next question: Caller::require, OrgScope::narrow.
   Task<Result<Caller>> require_operator(const net::Request& request, Role least);
@@ -61,15 +64,13 @@ class Authenticator {
   // Whether a caller admitted earlier still stands: long streams ask every second or so.
   Task<Result<void>> confirm(const Caller& caller);
 
-  // The limiter of failed attempts, for routes that take a credential in their body.
-  PeerLimiter& failures() { return failures_; }
-
  private:
   Task<Result<Caller>> identify(const net::Request& request, bool basic);
   Task<Result<Caller>> by_token(std::string_view token, const net::Request& request);
   Task<Result<Caller>> by_cookie(std::string_view cookie, const net::Request& request);
   Result<Caller> by_job_token(std::string_view token, const net::Request& request);
   Error refuse(const net::Request& request, std::string message);
+  void count(const Result<Caller>& outcome);
 
   Parts parts_;
   PeerLimiter failures_;

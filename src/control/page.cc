@@ -1,13 +1,14 @@
 #include "control/page.h"
 
-#include <boost/json.hpp>
 #include <charconv>
+
+#include "base/json.h"
+#include "base/text.h"
 
 namespace nimbus::control {
 namespace {
 
-namespace json = boost::json;
-constexpr size_t kCursorBytesMax = 200;
+constexpr size_t kCursorBytesMax = 512;
 
 }  // namespace
 
@@ -28,11 +29,10 @@ Result<Page> read_page(const net::Request& request) {
   return page;
 }
 
-net::Response page_answer(json::array items, const std::optional<std::string>& next_cursor) {
-  json::object body;
-  body["items"] = std::move(items);
-  body["next_cursor"] = next_cursor ? json::value(*next_cursor) : json::value(nullptr);
-  return net::Response::json(200, json::serialize(body));
+net::Response page_answer(const std::vector<std::string>& items,
+                          const std::optional<std::string>& next_cursor) {
+  return net::Response::json(200, "{\"items\":[" + join(items, ",") + "],\"next_cursor\":" +
+                                      (next_cursor ? json_quote(*next_cursor) : "null") + "}");
 }
 
 }  // namespace nimbus::control

@@ -210,6 +210,7 @@ struct Process::State {
   ProcessIdentity identity;
   UniqueFd pidfd;
   std::optional<ProcessExit> exit;
+  std::vector<std::weak_ptr<asio::posix::stream_descriptor>> waits;
 
   bool readable() const {
     pollfd entry{pidfd.get(), POLLIN, 0};
@@ -366,18 +367,32 @@ void Process::kill() { signal(SIGKILL); }
 std::optional<ProcessExit> Process::find_exit() { return state_->find_exit(); }
 
 Task<ProcessExit> Process::wait_exit() {
-  const auto exit = co_await wait_exit(Duration::max());
-  co_return *exit;
+  const auto state = state_;
+  while (true) {
+    const auto exit = co_await wait_for_exit(state, Duration::max());
+    if (exit) co_return *exit;
+  }
 }
 
 Task<std::optional<ProcessExit>> Process::wait_exit(Duration timeout) {
-  const auto state = state_;
+  return wait_for_exit(state_, timeout);
+}
+
+void Process::cancel_waits() {
+  for (const auto& wait : state_->waits)
+    if (const auto descriptor = wait.lock()) descriptor->cancel();
+}
+
+Task<std::optional<ProcessExit>> Process::wait_for_exit(std::shared_ptr<State> state,
+                                                        Duration timeout) {
   if (auto exit = state->find_exit()) co_return exit;
   const auto executor = co_await asio::this_coro::executor;
   const int copy = ::fcntl(state->pidfd.get(), F_DUPFD_CLOEXEC, 3);
   if (copy < 0) co_return std::nullopt;
   // Shared: the timer's handler may still be queued when this coroutine has gone on.
   const auto descriptor = std::make_shared<asio::posix::stream_descriptor>(executor, copy);
+  std::erase_if(state->waits, [](const auto& wait) { return wait.expired(); });
+  state->waits.push_back(descriptor);
   asio::steady_timer timer(executor);
   if (timeout != Duration::max()) {
     timer.expires_after(timeout);

@@ -80,8 +80,10 @@ class Process {
 
   // Its exit when it has ended; reaps a child.
   std::optional<ProcessExit> find_exit();
-  Task<ProcessExit> wait_exit();
+  // Nothing, when the time is over or `cancel_waits` was called.
   Task<std::optional<ProcessExit>> wait_exit(Duration timeout);
+  Task<ProcessExit> wait_exit();  // waits for as long as it takes, whatever is cancelled
+  void cancel_waits();
   // Blocks this thread; for programs without a loop, and threads that may block.
   std::optional<ProcessExit> wait_exit_blocking(Duration timeout);
 
@@ -89,6 +91,8 @@ class Process {
   struct State;
   std::shared_ptr<State> state_;
   explicit Process(std::shared_ptr<State> state);
+  static Task<std::optional<ProcessExit>> wait_for_exit(std::shared_ptr<State> state,
+                                                        Duration timeout);
 };
 
 }  // namespace nimbus::os

@@ -1,0 +1,75 @@
+#include "net/loop.h"
+
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "net/net_fixture.h"
+
+using namespace nimbus;
+using namespace nimbus::net;
+
+TEST_CASE("blocking work runs on another thread and resumes on the loop") {
+  const bool good = run_task<bool>([](Loop& loop) -> Task<bool> {
+    const auto loop_thread = std::this_thread::get_id();
+    std::function<std::thread::id()> call = [] { return std::this_thread::get_id(); };
+    const auto worker = co_await loop.blocking<std::thread::id>(std::move(call));
+    co_return worker != loop_thread && std::this_thread::get_id() == loop_thread;
+  });
+  CHECK(good);
+}
+
+TEST_CASE("a notification wakes every waiter at once") {
+  Loop loop;
+  Notifier notifier(loop);
+  int woken = 0;
+  auto wait = [](Notifier& n, int& count) -> Task<void> {
+    if (co_await n.wait(std::chrono::seconds(600))) ++count;
+  };
+  loop.spawn(wait(notifier, woken), "first");
+  loop.spawn(wait(notifier, woken), "second");
+  loop.post([&] {
+    CHECK(notifier.waiting() == 2);
+    notifier.notify_all();
+    CHECK(notifier.waiting() == 0);
+  });
+  loop.run();
+  CHECK(woken == 2);
+}
+
+TEST_CASE("a wait without a notification ends at its timeout") {
+  const bool notified = run_task<bool>([](Loop& loop) -> Task<bool> {
+    Notifier notifier(loop);
+    notifier.notify_all();  // nobody waits: not kept
+    co_return co_await notifier.wait(std::chrono::milliseconds(1));
+  });
+  CHECK(!notified);
+}
+
+TEST_CASE("a loop can be destroyed while tasks wait") {
+  auto loop = std::make_unique<Loop>();
+  auto notifier = std::make_unique<Notifier>(*loop);
+  loop->spawn(
+      [](Notifier& n, Loop& l) -> Task<void> {
+        l.stop();
+        co_await n.wait(std::chrono::seconds(600));
+      }(*notifier, *loop),
+      "waits");
+  loop->run();
+  notifier.reset();
+  loop.reset();
+}
+
+TEST_CASE("a posted call from another thread runs on the loop") {
+  Loop loop;
+  std::thread::id ran;
+  std::thread other([&] {
+    loop.post([&] {
+      ran = std::this_thread::get_id();
+      loop.stop();
+    });
+  });
+  other.join();
+  loop.run();
+  CHECK(ran == std::this_thread::get_id());
+}

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
+import { agentRoutes } from './agent_routes.mjs';
 import { serveFile } from './files.mjs';
 import { fillSample } from './sample.mjs';
 import { isFinal, Store } from './store.mjs';
@@ -34,6 +35,8 @@ export function makeMock({ store = new Store() } = {}) {
   const sessions = new Map();
 
   const sessionOf = (request) => {
+    const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
+    if (bearer && TOKENS[bearer]) return { role: TOKENS[bearer], org: '*' };
     const cookie = /(?:^|;\s*)nimbus_session=(\w+)/.exec(request.headers.cookie ?? '')?.[1];
     const session = sessions.get(cookie);
     if (!session) throw new Refusal(401, 'No valid credential');
@@ -62,6 +65,7 @@ export function makeMock({ store = new Store() } = {}) {
   };
 
   const routes = {
+    ...agentRoutes({ store, bodyOf, reply, Refusal, need }),
     'POST /api/v1/session': async (request, response) => {
       const { token } = JSON.parse(await bodyOf(request));
       const role = TOKENS[token];
@@ -83,6 +87,13 @@ export function makeMock({ store = new Store() } = {}) {
       sessions.delete(sessionOf(request).cookie);
       response.setHeader('Set-Cookie', 'nimbus_session=; Max-Age=0; Path=/');
       reply(response, 204);
+    },
+    'POST /api/v1/tokens': async (request, response) => {
+      need(request, 'admin');
+      const { name, role, org } = JSON.parse(await bodyOf(request));
+      const token = `nbt_${randomBytes(16).toString('hex')}`;
+      TOKENS[token] = role;
+      reply(response, 201, { id: 1, name, role, org, token, expires_at: null });
     },
     'GET /readyz': (_request, response) => {
       reply(

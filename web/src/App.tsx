@@ -8,6 +8,7 @@ import { ErrorState } from './components/ErrorState.tsx';
 import { Layout } from './components/Layout.tsx';
 import { Loading } from './components/Loading.tsx';
 import { PageBoundary } from './components/PageBoundary.tsx';
+import { safeNext } from './next.ts';
 import { Jobs } from './pages/Jobs.tsx';
 import { NotFound } from './pages/NotFound.tsx';
 import { SignIn } from './pages/SignIn.tsx';
@@ -84,9 +85,4 @@ function Pages() {
 function SignedIn() {
   const next = new URLSearchParams(useLocation().search).get('next');
   return <Navigate to={safeNext(next)} replace />;
-}
-
-// Only a path of this page: `//host` and `/\host` would lead elsewhere.
-export function safeNext(next: string | null): string {
-  return next && /^\/(?![/\\])/.test(next) ? next : '/jobs';
 }

@@ -18,7 +18,9 @@ import type {
   Session,
 } from './types.ts';
 
-export const JOBS_PAGE_SIZE = 500;
+// The first page is small, so that it is there at once; the ones that scrolling brings are large.
+const JOBS_FIRST = 100;
+const JOBS_MORE = 1000;
 
 export function makeQueryClient(): QueryClient {
   return new QueryClient({
@@ -43,13 +45,9 @@ export const sessionQuery = queryOptions({
   retry: false,
 });
 
-export const jobsPath = (
-  filter: JobFilter,
-  cursor: string | null,
-  limit = JOBS_PAGE_SIZE,
-): string => {
+export const jobsPath = (filter: JobFilter, cursor: string | null): string => {
   const search = searchFromFilter(filter);
-  search.set('limit', String(limit));
+  search.set('limit', String(cursor ? JOBS_MORE : JOBS_FIRST));
   if (cursor) search.set('cursor', cursor);
   return `/api/v1/jobs?${search}`;
 };

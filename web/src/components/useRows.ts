@@ -1,10 +1,7 @@
-// Which rows of a long list of equal heights are on screen. Browsers limit how tall an element can be
-// (about 17 million pixels in Firefox), so a taller list is drawn in a shorter scroll area and the scroll
-// position is scaled; up to 800,000 rows of 20 px nothing is scaled at all.
+// Which rows of a long list of equal heights are on screen.
 
 import { type RefObject, useCallback, useLayoutEffect, useRef, useState } from 'react';
-
-const SCROLL_HEIGHT_MAX = 16_000_000;
+import { geometryOf } from './geometry.ts';
 
 export interface RowsWindow {
   first: number;
@@ -85,19 +82,5 @@ export function useRows(
     pageRows: Math.max(1, Math.floor(view.height / rowHeight)),
     scrollToRow,
     scrollToEnd,
-  };
-}
-
-export function geometryOf(count: number, rowHeight: number, viewHeight: number) {
-  const full = count * rowHeight;
-  const scrollHeight = Math.min(full, SCROLL_HEIGHT_MAX);
-  const offsetMax = Math.max(0, full - viewHeight);
-  const scrollMax = Math.max(0, scrollHeight - viewHeight);
-  const scale = scrollMax > 0 && full > scrollHeight ? offsetMax / scrollMax : 1;
-  return {
-    scrollHeight,
-    scrollMax,
-    toOffset: (scrollTop: number) => Math.min(offsetMax, scrollTop * scale),
-    toScroll: (offset: number) => Math.min(scrollMax, offset / scale),
   };
 }

@@ -50,16 +50,25 @@ export function LogLines(props: Props) {
   ).extend();
   const rows = useRows(scroller, layout.rows, LINE_HEIGHT, 12);
   const { scrollToRow, scrollToEnd } = rows;
+  // Where the page itself has scrolled to: the event that follows is no wish of the reader's.
+  const ownTop = useRef(-1);
 
   const showLine = (index: number) => {
     onFollowing(false);
     scrollToRow(layout.rowOfLine(index), 'center');
+    ownTop.current = scroller.current?.scrollTop ?? -1;
   };
   useImperativeHandle(props.ref, () => ({
     showLine,
     firstLine: () => layout.lineOfRow(Math.min(rows.first + 12, Math.max(0, rows.end - 1))).line,
   }));
-  useFollowing(scroller, following, onFollowing, scrollToEnd, `${layout.rows} ${rows.pageRows}`);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the two sizes say that the end has moved
+  useLayoutEffect(() => {
+    if (!following) return;
+    scrollToEnd();
+    ownTop.current = scroller.current?.scrollTop ?? -1;
+  }, [following, scrollToEnd, layout.rows, rows.pageRows]);
+  useScrollIntent(scroller, ownTop, onFollowing);
   useFirstSelection(log, selected, showLine);
 
   const onClick = (event: MouseEvent) => {
@@ -149,33 +158,29 @@ function useColumns(
   return Math.max(20, (fit || 120) - gutter);
 }
 
-// Follows the end until the reader scrolls up, and again from when the reader is back at the end.
-function useFollowing(
+// The end is followed until the reader scrolls up, and again from when the reader is back at the end.
+function useScrollIntent(
   scroller: React.RefObject<HTMLElement | null>,
-  following: boolean,
+  ownTop: React.RefObject<number>,
   onFollowing: (following: boolean) => void,
-  scrollToEnd: () => void,
-  size: string, // whatever moves the end
 ) {
-  // biome-ignore lint/correctness/useExhaustiveDependencies: size says that the end has moved
-  useLayoutEffect(() => {
-    if (following) scrollToEnd();
-  }, [following, scrollToEnd, size]);
   useLayoutEffect(() => {
     const element = scroller.current;
     if (!element) return;
     let lastTop = element.scrollTop;
     const onScroll = () => {
       const top = element.scrollTop;
-      const isUp = top < lastTop - 1;
+      const isUp = top < lastTop;
+      const isOwn = Math.abs(top - ownTop.current) <= 1;
       const isAtEnd = element.scrollHeight - top - element.clientHeight < LINE_HEIGHT;
       lastTop = top;
-      if (isUp && !isAtEnd) onFollowing(false);
-      else if (!isUp && isAtEnd) onFollowing(true);
+      if (isOwn) return;
+      if (isAtEnd) onFollowing(true);
+      else if (isUp) onFollowing(false);
     };
     element.addEventListener('scroll', onScroll, { passive: true });
     return () => element.removeEventListener('scroll', onScroll);
-  }, [scroller, onFollowing]);
+  }, [scroller, ownTop, onFollowing]);
 }
 
 // A page opened at a line goes there as soon as the line has been read.

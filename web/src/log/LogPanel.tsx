@@ -1,11 +1,4 @@
-import {
-  useDeferredValue,
-  useEffect,
-  useMemo,
-  useRef,
-  useState,
-  useSyncExternalStore,
-} from 'react';
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { useLocation, useNavigate, useSearchParams } from 'react-router';
 import type { JobDetail } from '../api/types.ts';
 import { EmptyState } from '../components/EmptyState.tsx';
@@ -48,7 +41,7 @@ function Log({ job, fence, onFence }: Props) {
   const [view, setView] = useState(readView);
   const [following, setFollowing] = useState(true);
   const [text, setText] = useState('');
-  const found = useLogSearch(log.buffer, log.count, useDeferredValue(text.trim()));
+  const found = useLogSearch(log.buffer, log.count, text.trim());
   const lines = useRef<LogLinesHandle>(null);
   const [selected, select] = useSelectedLines();
 

@@ -30,6 +30,12 @@ export class LogSearch {
     return this.#at < this.#buffer.count && this.matches.length < MATCHES_MAX;
   }
 
+  // The position in `matches` of a line, or -1.
+  indexOf(line: number): number {
+    const at = this.nearest(line);
+    return this.matches[at] === line ? at : -1;
+  }
+
   // The position in `matches` of the first match at or after a line; 0 past the last one.
   nearest(line: number): number {
     let low = 0;

@@ -14,7 +14,8 @@ export interface Found {
 export function useLogSearch(buffer: LogBuffer, count: number, text: string): Found {
   const search = useMemo(() => new LogSearch(buffer, text), [buffer, text]);
   const [, redraw] = useState(0);
-  const [place, setPlace] = useState<{ search: LogSearch; at: number } | null>(null);
+  // The line, so that a longer word that is still found there stays there.
+  const [line, setLine] = useState<number | null>(null);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: new lines are looked at when count grows
   useEffect(() => {
@@ -29,18 +30,18 @@ export function useLogSearch(buffer: LogBuffer, count: number, text: string): Fo
   }, [search, count]);
 
   const total = search.matches.length;
-  const at = place?.search === search ? place.at : -1;
+  const at = line === null ? -1 : search.indexOf(line);
   const move = (step: 1 | -1, fromLine: number) => {
     if (total === 0) return;
     const next = at < 0 ? search.nearest(fromLine) : (at + step + total) % total;
-    setPlace({ search, at: next });
+    setLine(search.matches[next] ?? null);
   };
   return {
     needle: search.needle,
     total,
     isCapped: total >= MATCHES_MAX,
     position: at + 1,
-    current: at < 0 ? null : (search.matches[at] ?? null),
+    current: at < 0 ? null : line,
     move,
   };
 }

@@ -1,0 +1,105 @@
+// An agent played by the test over the real protocol: it takes jobs, writes their lines and ends them,
+// so that what the page shows is known to the line.
+import type { Server } from './server.ts';
+import { waitFor } from './wait.ts';
+
+interface Assignment {
+  job: number;
+  fence: number;
+  job_token: string;
+}
+
+const LINES_PER_BATCH = 5000;
+
+export class Execution {
+  readonly job: number;
+  readonly fence: number;
+  #server: Server;
+  #credential: string;
+  #token: string;
+  #eventSeq = 0;
+  #lineSeq = 0;
+
+  constructor(server: Server, credential: string, assignment: Assignment) {
+    this.#server = server;
+    this.#credential = credential;
+    this.#token = assignment.job_token;
+    this.job = assignment.job;
+    this.fence = assignment.fence;
+  }
+
+  async event(type: string, more: object = {}): Promise<void> {
+    this.#eventSeq += 1;
+    const body = { fence: this.fence, seq: this.#eventSeq, type, ...more };
+    await this.#server.call('POST', `/api/v1/jobs/${this.job}/events`, body, this.#credential);
+  }
+
+  // Each line is a text, or a text with its stream.
+  async write(...lines: (string | [string, 'stdout' | 'stderr' | 'system'])[]): Promise<void> {
+    for (let first = 0; first < lines.length; first += LINES_PER_BATCH) {
+      const batch = lines.slice(first, first + LINES_PER_BATCH).map((line) => {
+        this.#lineSeq += 1;
+        const [text, stream] = typeof line === 'string' ? [line, 'stdout'] : line;
+        const ts = Date.now() * 1_000_000;
+        return `{"ts":${ts},"seq":${this.#lineSeq},"stream":"${stream}","text":${JSON.stringify(text)}}\n`;
+      });
+      await this.#server.call('POST', `/api/v1/jobs/${this.job}/logs`, batch.join(''), this.#token);
+    }
+  }
+
+  finish(result: string, more: object = {}): Promise<void> {
+    return this.event('finished', { result, log_last_seq: this.#lineSeq, ...more });
+  }
+}
+
+export class Agent {
+  readonly id: string;
+  #server: Server;
+  #credential: string;
+
+  private constructor(server: Server, id: string, credential: string) {
+    this.#server = server;
+    this.id = id;
+    this.#credential = credential;
+  }
+
+  static async enroll(server: Server, name: string): Promise<Agent> {
+    const { token } = await server.call<{ token: string }>('POST', '/api/v1/agents/enrollments');
+    const machine = { name, slots: 4, version: '0.1.0', vmm: 'qemu', accel: 'kvm', cgroup: 'v2' };
+    const made = await server.call<{ id: string; credential: string }>(
+      'POST',
+      '/api/v1/agents',
+      machine,
+      token,
+    );
+    return new Agent(server, made.id, made.credential);
+  }
+
+  // Creates a job and takes it.
+  async lease(spec: object = {}): Promise<Execution> {
+    const id = await createJob(this.#server, spec);
+    let assignment: Assignment | undefined;
+    await waitFor(`job ${id} to be assigned`, async () => {
+      const answer = await this.#server.call<{ assignments: Assignment[] } | undefined>(
+        'POST',
+        `/api/v1/agents/${this.id}/assignments`,
+        { slots_free: 1, wait_s: 1 },
+        this.#credential,
+      );
+      assignment = answer?.assignments.find((each) => each.job === id);
+      return assignment !== undefined;
+    });
+    return new Execution(this.#server, this.#credential, assignment as Assignment);
+  }
+
+  async run(spec: object = {}): Promise<Execution> {
+    const execution = await this.lease(spec);
+    await execution.event('started');
+    return execution;
+  }
+}
+
+export async function createJob(server: Server, spec: object = {}): Promise<number> {
+  const body = { org: 'acme', repo: 'app', command: ['echo', 'hello'], ...spec };
+  return (await server.call<{ id: number }>('POST', '/api/v1/jobs', body)).id;
+}

@@ -102,6 +102,24 @@ TEST_CASE_FIXTURE(Routes, "every route refuses callers without a credential, and
   }
 }
 
+TEST_CASE_FIXTURE(Routes, "every route and what it answers is described") {
+  CHECK(api::undocumented_routes(router.routes()) == std::vector<std::string>());
+  see("acme");
+  enroll();
+  const auto faults = [&](std::string_view schema, std::string path) {
+    return api::schema_faults(schema, answer("GET", std::move(path), admin));
+  };
+  const std::vector<std::string> none;
+  CHECK(faults("TokenList", "/api/v1/tokens") == none);
+  CHECK(faults("OrgList", "/api/v1/orgs") == none);
+  CHECK(faults("Org", "/api/v1/orgs/acme") == none);
+  CHECK(faults("AgentList", "/api/v1/agents") == none);
+  CHECK(faults("AuditList", "/api/v1/audit") == none);
+  const std::string body = new_token("ingest", "acme", ",\"repo\":\"app\"");
+  CHECK(api::schema_faults("TokenCreated", answer("POST", "/api/v1/tokens", admin, body)) == none);
+  CHECK(api::schema_faults("Enrollment", answer("POST", "/api/v1/agents/enrollments", admin)) == none);
+}
+
 TEST_CASE_FIXTURE(Routes, "a token is made, works, is listed without its text, and ends when revoked") {
   const auto made = answer("POST", "/api/v1/tokens", admin,
                            new_token("viewer", "acme", ",\"expires_in_s\":60"));

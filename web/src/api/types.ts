@@ -312,9 +312,11 @@ export interface LogsAcked {
 export interface Token {
   id: string | number;
   name: string;
-  role: 'viewer' | 'operator' | 'admin';
+  role: 'viewer' | 'operator' | 'admin' | 'ingest';
   /** `*` for every org. */
   org: string;
+  /** The one repository of an ingest token. */
+  repo?: string;
   created_at?: string;
   expires_at: string | null;
   last_used_at?: string | null;
@@ -327,8 +329,10 @@ export interface TokenList {
 
 export interface NewToken {
   name: string;
-  role: 'viewer' | 'operator' | 'admin';
+  role: 'viewer' | 'operator' | 'admin' | 'ingest';
   org: string;
+  /** For the role ingest: one repository, else all of the org's. */
+  repo?: string;
   expires_in_s?: number;
 }
 
@@ -337,6 +341,9 @@ export interface TokenCreated {
   name: string;
   role: string;
   org: string;
+  repo?: string;
+  created_at?: string;
+  last_used_at?: string | null;
   /** Shown once. */
   token: string;
   expires_at: string | null;
@@ -347,10 +354,35 @@ export interface Org {
   org: string;
   jobs_per_minute: number;
   concurrent_jobs: number;
+  cache_bytes_max?: number;
+  registry_bytes_max?: number;
+  log_bytes_max?: number;
+  egress?: 'default' | 'open';
+  /** The settings nobody has set: they follow the installation's configuration. */
+  defaults?: string[];
+  created_at?: string;
 }
 
 export interface OrgList {
   items: Org[];
+  next_cursor: string | null;
+}
+
+export interface AuditRow {
+  id: string;
+  at: string;
+  /** A token's, agent's or job's id, `github`, or `nimbus`. */
+  who: string;
+  what: string;
+  /** The id of the thing. */
+  subject: string;
+  /** null: the installation's. */
+  org: string | null;
+  detail: string;
+}
+
+export interface AuditList {
+  items: AuditRow[];
   next_cursor: string | null;
 }
 

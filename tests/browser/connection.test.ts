@@ -7,7 +7,9 @@ import { useSuite } from './suite.ts';
 
 const suite = useSuite();
 
-test('when the server goes away the page says so, and catches up when it is back', { skip }, async () => {
+test('when the server goes away the page says so, and catches up when it is back', {
+  skip,
+}, async () => {
   await createJob(suite.server, { command: ['before'] });
   const { page, complaints } = await visit(suite.browser);
   await signIn(page, suite.server, '/jobs');
@@ -16,11 +18,18 @@ test('when the server goes away the page says so, and catches up when it is back
   await page.getByText('The live connection is lost.').waitFor();
   await suite.server.start();
   await createJob(suite.server, { command: ['while', 'away'] });
-  await page.getByText('The live connection is lost.').waitFor({ state: 'detached', timeout: 40_000 });
+  await page
+    .getByText('The live connection is lost.')
+    .waitFor({ state: 'detached', timeout: 40_000 });
   await page.getByRole('listitem').filter({ hasText: 'while away' }).waitFor();
   await createJob(suite.server, { command: ['after'] });
   await page.getByRole('listitem').filter({ hasText: 'after' }).waitFor();
   await page.context().close();
   // Refused connections are on the console, by the browser's own doing; nothing else is.
-  assert.deepEqual(complaints.filter((text) => !/ERR_CONNECTION|Failed to load resource|ERR_INCOMPLETE/.test(text)), []);
+  assert.deepEqual(
+    complaints.filter(
+      (text) => !/ERR_CONNECTION|Failed to load resource|ERR_INCOMPLETE/.test(text),
+    ),
+    [],
+  );
 });

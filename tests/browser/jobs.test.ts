@@ -37,7 +37,11 @@ test('filters are in the address, and jobs that do not match stay away', { skip 
   await waitFor('the state in the address', () => page.url().includes('state=queued'));
   await page.getByRole('listitem').filter({ hasText: 'one' }).waitFor();
   await createJob(suite.server, { repo: 'other', command: ['stays', 'away'] });
-  await createJob(suite.server, { repo: 'wanted', metadata: { model: 'qwen' }, command: ['second', 'match'] });
+  await createJob(suite.server, {
+    repo: 'wanted',
+    metadata: { model: 'qwen' },
+    command: ['second', 'match'],
+  });
   await page.getByRole('listitem').filter({ hasText: 'second match' }).waitFor();
   assert.equal(await page.getByRole('listitem').count(), 2);
   await page.reload();
@@ -53,7 +57,10 @@ test('everything can be reached by keyboard', { skip }, async () => {
   const { page, close } = await suite.open('/jobs');
   await page.getByRole('listitem').filter({ hasText: 'newer' }).waitFor();
   await page.keyboard.press('/');
-  assert.equal(await page.evaluate(() => document.activeElement?.getAttribute('aria-label')), 'Filter the jobs');
+  assert.equal(
+    await page.evaluate(() => document.activeElement?.getAttribute('aria-label')),
+    'Filter the jobs',
+  );
   await page.locator(`[data-job="${id}"]`).focus();
   await page.keyboard.press('ArrowDown');
   const focused = () => page.evaluate(() => document.activeElement?.textContent);
@@ -120,7 +127,10 @@ test('a hundred thousand jobs stay a few rows in the page', { skip }, async () =
     120_000,
   );
   await scroller.evaluate((element) => element.scrollTo(0, element.scrollHeight));
-  await page.getByText('number-1', { exact: true }).or(page.getByText('job number-1', { exact: true })).waitFor();
+  await page
+    .getByText('number-1', { exact: true })
+    .or(page.getByText('job number-1', { exact: true }))
+    .waitFor();
   assert.ok(most < 60, `${most} rows were in the page at once`);
   // The list still answers at once: a job that comes now is shown within a moment.
   await scroller.evaluate((element) => element.scrollTo(0, 0));

@@ -29,7 +29,12 @@ test('the token is kept nowhere that a script can read', { skip }, async () => {
   const { page, close } = await visit(suite.browser);
   await signIn(page, suite.server);
   const seen = await page.evaluate(() =>
-    JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, document.documentElement.outerHTML]),
+    JSON.stringify([
+      { ...localStorage },
+      { ...sessionStorage },
+      document.cookie,
+      document.documentElement.outerHTML,
+    ]),
   );
   assert.ok(!seen.includes(suite.server.token));
   const cookie = (await page.context().cookies()).find(({ name }) => name === 'nimbus_session');
@@ -75,7 +80,9 @@ test('light and dark follow the system, and the choice is remembered', { skip },
   const { page, close } = await suite.open('/jobs', { colorScheme: 'dark' });
   const brightness = () =>
     page.evaluate(() => {
-      const canvas = new OffscreenCanvas(1, 1).getContext('2d') as OffscreenCanvasRenderingContext2D;
+      const canvas = new OffscreenCanvas(1, 1).getContext(
+        '2d',
+      ) as OffscreenCanvasRenderingContext2D;
       canvas.fillStyle = getComputedStyle(document.documentElement).backgroundColor;
       canvas.fillRect(0, 0, 1, 1);
       const [r, g, b] = canvas.getImageData(0, 0, 1, 1).data;

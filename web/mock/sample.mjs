@@ -68,7 +68,7 @@ export function fillSample(store, count) {
         image: isEval ? 'nimbus/ai-eval-runner' : 'nimbus/base',
         profile: 'nimbus',
         labels: isEval ? ['nimbus', 'eval', 'cpu-4'] : ['nimbus'],
-        metadata: isEval ? { model: command.at(-1), suite: name.slice(6) } : {},
+        metadata: isEval ? { model: 'qwen3-8b', suite: name.slice(6) } : {},
         env: isEval ? { EVAL_SEED: '7', PYTHONUNBUFFERED: '1' } : { CI: 'true' },
         github: {
           job_id: 41_000_000_000 + index,

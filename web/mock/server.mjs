@@ -151,7 +151,7 @@ export function makeMock({ store = new Store() } = {}) {
     'GET /api/v1/evals/runs': (request, response, _match, query) => {
       need(request, 'viewer');
       const job = Number(query.get('job') ?? 0);
-      const runs = [...store.evals.values()].filter((run) => !job || run.job === job);
+      const runs = [...store.evals.values()].filter((run) => !job || run.job === job).reverse();
       const items = runs.map(({ cases_detail: _, ...run }) => run);
       reply(response, 200, { items, next_cursor: null });
     },

@@ -3,8 +3,8 @@ import { Icon } from './icons.tsx';
 
 interface Props {
   text: () => string;
-  label: string; // what assistive technology hears
-  children?: string;
+  label: string; // what it copies
+  children?: string; // the words on it, if any
 }
 
 export function CopyButton({ text, label, children }: Props) {
@@ -24,7 +24,7 @@ export function CopyButton({ text, label, children }: Props) {
     <button
       type="button"
       className={`button small quiet${children ? '' : ' icon'}`}
-      aria-label={state === 'idle' ? label : words}
+      aria-label={children ? undefined : state === 'idle' ? label : words}
       title={label}
       onClick={copy}
     >

@@ -1,11 +1,18 @@
 import type { ReactNode } from 'react';
 import styles from './states.module.css';
 
+interface Props {
+  title: string;
+  isPage?: boolean; // there is nothing else on the page
+  children?: ReactNode;
+}
+
 // Nothing to show: says why, and what to do next.
-export function EmptyState({ title, children }: { title: string; children?: ReactNode }) {
+export function EmptyState({ title, isPage = false, children }: Props) {
+  const Heading = isPage ? 'h1' : 'h2';
   return (
     <div className={styles.state}>
-      <h2 className={styles.title}>{title}</h2>
+      <Heading className={styles.title}>{title}</Heading>
       {children}
     </div>
   );

@@ -27,7 +27,8 @@ export function FilterBar({ filter, onChange, shown, more }: Props) {
     const [next, unknown] = parseFilterText(text, filter.states);
     const words = unknown.map((word) => `“${word}”`).join(', ');
     setComplaint(
-      words && `${words}: write org/repo, repo:app, label:gpu, key=value or a job’s number`,
+      words &&
+        `Not understood: ${words}. Write org/repo, repo:app, label:gpu, key=value or a job’s number`,
     );
     if (unknown.length === 0) onChange(next);
     return undefined;

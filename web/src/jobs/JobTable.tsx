@@ -7,7 +7,7 @@ import { findJob } from './live.ts';
 
 export const ROW_HEIGHT = 50;
 // The next page is asked for when this many loaded rows are left below.
-const ROWS_AHEAD = 100;
+const ROWS_AHEAD = 50;
 
 interface Props {
   jobs: readonly Job[];

@@ -1,13 +1,12 @@
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { useLocation, useNavigate, useSearchParams } from 'react-router';
 import type { JobDetail } from '../api/types.ts';
-import { EmptyState } from '../components/EmptyState.tsx';
-import { Loading } from '../components/Loading.tsx';
 import { LogFollower } from './follow.ts';
 import styles from './Log.module.css';
 import { LogLines, type LogLinesHandle } from './LogLines.tsx';
 import { LogStatus } from './LogStatus.tsx';
 import { LogToolbar } from './LogToolbar.tsx';
+import { NoLines } from './NoLines.tsx';
 import { readView, saveView } from './preferences.ts';
 import { type Lines, linesHash, parseLines } from './selection.ts';
 import { useLogSearch } from './useLogSearch.ts';
@@ -99,36 +98,4 @@ function useSelectedLines(): [Lines | null, (lines: Lines | null) => void] {
       { replace: true },
     );
   return [selected, select];
-}
-
-function NoLines({ job, state, reason }: { job: JobDetail; state: string; reason: string }) {
-  if (state === 'refused') {
-    return (
-      <EmptyState title="The log cannot be shown">
-        <p className="muted">{reason}</p>
-      </EmptyState>
-    );
-  }
-  if (state === 'lost') {
-    return (
-      <EmptyState title="The log cannot be read right now">
-        <p className="muted">{reason}. Trying again by itself.</p>
-      </EmptyState>
-    );
-  }
-  if (job.finished_at) {
-    if (state !== 'ended' && job.log.last_seq !== 0) return <Loading what="the log" />;
-    return <EmptyState title={job.started_at ? 'The job wrote nothing' : 'The job never ran'} />;
-  }
-  return (
-    <EmptyState
-      title={job.state === 'running' ? 'Nothing written yet' : 'Waiting for the job to start'}
-    >
-      <p className="muted">
-        {job.state === 'queued' && job.reason.startsWith('held')
-          ? `It is ${job.reason}.`
-          : 'Its output appears here, line by line.'}
-      </p>
-    </EmptyState>
-  );
 }

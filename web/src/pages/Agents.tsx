@@ -17,7 +17,7 @@ export default function Agents() {
   if (agents.isPending) return <Loading what="the agents" />;
   if (isApiError(agents.error, 403)) {
     return (
-      <EmptyState title="Agents are for operators">
+      <EmptyState title="Agents are for operators" isPage>
         <p className="muted">
           They serve every organisation. Sign in with a token that covers all orgs:
         </p>

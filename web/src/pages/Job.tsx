@@ -28,7 +28,7 @@ function KnownJob({ id }: { id: number }) {
   if (job.isPending) return <Loading what={`job ${id}`} />;
   if (isApiError(job.error, 404)) {
     return (
-      <EmptyState title={`There is no job ${id}`}>
+      <EmptyState title={`There is no job ${id}`} isPage>
         <p className="muted">It may belong to an organisation that your token does not cover.</p>
       </EmptyState>
     );

@@ -68,11 +68,6 @@ struct KnownArchive {
   std::vector<std::pair<std::string, std::string>> names;  // name and digest of each entry
 };
 
-struct FoundArchive {
-  std::string path;
-  std::string digest;  // of its entry for the image asked for
-};
-
 enum class Origin { operator_, archive_directory };
 
 }  // namespace
@@ -105,7 +100,8 @@ struct Store::State {
   Result<std::vector<Image>> import(const std::string& archive, const std::string& name,
                                     Origin origin);
   void collect_garbage(const StoreIndex& index) const;
-  std::optional<FoundArchive> find_archive(const Reference& reference);
+  std::vector<ArchivedName> archived();
+  std::optional<ArchivedName> find_archive(const Reference& reference);
   void read_names(const std::string& archive, KnownArchive& known) const;
   Result<void> build_rootfs(const Descriptor& manifest) const;
 };
@@ -226,8 +222,9 @@ Result<void> Store::State::adopt(const ArchivedImage& image, const std::string& 
   return move(image.manifest);
 }
 
-std::optional<FoundArchive> Store::State::find_archive(const Reference& reference) {
+std::vector<ArchivedName> Store::State::archived() {
   const std::scoped_lock guard(mutex);
+  std::vector<ArchivedName> found;
   for (const std::string& directory : options.archives) {
     for (const std::string& name : file_names(directory)) {
       if (!name.ends_with(kArchiveSuffix)) continue;
@@ -235,12 +232,20 @@ std::optional<FoundArchive> Store::State::find_archive(const Reference& referenc
       KnownArchive& known = archives[file];
       read_names(file, known);
       for (const auto& [image, digest] : known.names)
-        if (reference.digest.empty() ? image == reference.name : digest == reference.digest)
-          return FoundArchive{file, digest};
+        found.push_back(ArchivedName{image, digest, file});
     }
   }
+  return found;
+}
+
+std::optional<ArchivedName> Store::State::find_archive(const Reference& reference) {
+  for (ArchivedName& found : archived())
+    if (reference.digest.empty() ? found.name == reference.name : found.digest == reference.digest)
+      return std::move(found);
   return std::nullopt;
 }
+
+std::vector<ArchivedName> Store::archived() { return state_->archived(); }
 
 void Store::State::read_names(const std::string& archive, KnownArchive& known) const {
   struct stat status;

@@ -49,6 +49,13 @@ struct RootFilesystem {
   int64_t size_bytes = 0;
 };
 
+// An image that lies in an archive directory, imported or not.
+struct ArchivedName {
+  std::string name;
+  std::string digest;  // of its entry in the archive
+  std::string path;
+};
+
 struct StoreOptions {
   std::string directory;               // made when absent, mode 0700
   std::vector<std::string> archives;   // directories where `ensure` looks for *.oci.tar
@@ -75,6 +82,7 @@ class Store {
   Result<std::optional<Image>> find(const std::string& ref);
   Result<Image> read(const std::string& ref);  // not_found names what there is
   Result<std::vector<Image>> list();           // by name
+  std::vector<ArchivedName> archived();        // what `ensure` could import; unreadable ones left out
 
   // The image's squashfs, built when this host has not done so yet; concurrent calls build once.
   // Takes seconds the first time for an image of hundreds of megabytes.

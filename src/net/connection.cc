@@ -95,7 +95,8 @@ Task<bool> Connection::fill(size_t buffer_max) {
   if (read_end_ == buffer_.size()) co_return false;
   const auto [ec, size] =
       co_await transport_.read_some(buffer_.data() + read_end_, buffer_.size() - read_end_);
-  if (ec) co_return false;
+  // Bytes that come together with the deadline do not lift it.
+  if (ec || transport_.expired()) co_return false;
   read_end_ += size;
   co_return true;
 }
@@ -280,7 +281,7 @@ Task<void> Connection::linger() {
   read_begin_ = read_end_ = 0;
   for (size_t seen = 0; seen < kLingerBytesMax;) {
     const auto [ec, size] = co_await transport_.read_some(buffer_.data(), buffer_.size());
-    if (ec) co_return;
+    if (ec || transport_.expired()) co_return;
     seen += size;
   }
 }

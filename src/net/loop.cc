@@ -34,8 +34,9 @@ Loop::~Loop() {
 }
 
 void Loop::run() {
-  state_->context.restart();
   state_->context.run();
+  // Afterwards and not before, so that a `stop` which comes early is not forgotten.
+  state_->context.restart();
 }
 
 void Loop::stop() { state_->context.stop(); }

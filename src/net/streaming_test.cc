@@ -52,7 +52,7 @@ TEST_CASE("a streamed answer goes out in chunks and the connection is kept") {
   RunningServer running(stream_router(three_pieces));
   RawPeer peer(running);
   peer.send(kGet);
-  const std::string answer = peer.read_until("0\r\n\r\n");
+  const std::string answer = peer.read_until("\r\n0\r\n\r\n");
   CHECK(answer.find("Transfer-Encoding: chunked\r\n") != std::string::npos);
   CHECK(answer.ends_with("3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"));
   peer.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");

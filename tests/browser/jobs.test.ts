@@ -156,13 +156,16 @@ test('a viewer is told why a job cannot be cancelled', { skip }, async () => {
   await close();
 });
 
-test('an agent is shown, drained and revoked', { skip }, async () => {
+test('an agent is shown, drained, resumed and revoked', { skip }, async () => {
   const { page, close } = await suite.open('/agents');
   const row = page.getByRole('row').filter({ hasText: 'played-agent' });
   await row.getByText('online').waitFor();
   await row.getByRole('button', { name: /Drain/ }).click();
   await page.getByRole('button', { name: 'Drain the agent' }).click();
   await row.getByText('draining').waitFor();
+  await row.getByRole('button', { name: /Resume/ }).click();
+  await page.getByRole('button', { name: 'Resume the agent' }).click();
+  await row.getByText('online').waitFor();
   await row.getByRole('button', { name: /Revoke/ }).click();
   await page.getByRole('button', { name: 'Revoke the agent' }).click();
   await row.getByText('revoked').waitFor();

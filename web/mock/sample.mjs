@@ -121,7 +121,7 @@ export function fillSample(store, count) {
       agent: { status: 'ok', detail: '2 of 2 slots ready' },
     },
   };
-  const live = store.jobs.findLast((job) => job.state === 'running');
+  const live = store.jobs.findLast((job) => job.state === 'running' && job.metadata.suite);
   if (live) writeForever(store, live);
 }
 

@@ -139,9 +139,10 @@ export function makeMock({ store = new Store() } = {}) {
       need(request, 'operator');
       reply(response, 200, { items: [...store.agents.values()], next_cursor: null });
     },
-    'POST /api/v1/agents/([\\w-]+)/drain': (request, response, [id]) => {
+    'POST /api/v1/agents/([\\w-]+)/(drain|resume)': (request, response, [id, act]) => {
       need(request, 'operator');
-      reply(response, 202, store.addAgent({ ...store.agents.get(id), state: 'draining' }));
+      const state = act === 'drain' ? 'draining' : 'online';
+      reply(response, 202, store.addAgent({ ...store.agents.get(id), state }));
     },
     'DELETE /api/v1/agents/([\\w-]+)': (request, response, [id]) => {
       need(request, 'operator');

@@ -3,7 +3,7 @@ import { Link } from 'react-router';
 import { refusal, useSession } from '../api/session.ts';
 import type { Agent } from '../api/types.ts';
 import { Ago } from '../components/Time.tsx';
-import { AgentDialog } from './AgentDialog.tsx';
+import { AGENT_ACTS, type AgentAct, AgentDialog } from './AgentDialog.tsx';
 import styles from './Agents.module.css';
 
 const JOBS_SHOWN = 6;
@@ -78,30 +78,25 @@ function Slots({ agent }: { agent: Agent }) {
 
 function Actions({ agent }: { agent: Agent }) {
   const session = useSession();
-  const [asking, setAsking] = useState<'drain' | 'revoke' | null>(null);
+  const [asking, setAsking] = useState<AgentAct | null>(null);
   if (agent.state === 'revoked') return null;
   const why = refusal(session, 'operator', 'managing agents');
-  const common = { type: 'button', 'aria-disabled': why !== '', title: why || undefined } as const;
+  const acts: AgentAct[] = [agent.state === 'draining' ? 'resume' : 'drain', 'revoke'];
   return (
     <>
-      {agent.state !== 'draining' && (
+      {acts.map((act) => (
         <button
-          {...common}
+          key={act}
+          type="button"
           className="button small"
-          aria-label={`Drain ${agent.name}`}
-          onClick={() => why === '' && setAsking('drain')}
+          aria-label={`${AGENT_ACTS[act]} ${agent.name}`}
+          aria-disabled={why !== ''}
+          title={why || undefined}
+          onClick={() => why === '' && setAsking(act)}
         >
-          Drain
+          {AGENT_ACTS[act]}
         </button>
-      )}
-      <button
-        {...common}
-        className="button small"
-        aria-label={`Revoke ${agent.name}`}
-        onClick={() => why === '' && setAsking('revoke')}
-      >
-        Revoke
-      </button>
+      ))}
       {asking && <AgentDialog act={asking} agent={agent} onClose={() => setAsking(null)} />}
     </>
   );

@@ -1,9 +1,10 @@
 // The live feed of /api/v1/events: one connection for the whole page, reconnected with the last event
-// id, closed while the page is hidden (a browser allows a server six connections over all its tabs).
+// id, resting while the page is hidden.
 
 import { ApiError } from './client.ts';
 import { pause, retryDelayMs } from './retry.ts';
 import { readStream, type ServerEvent } from './sse.ts';
+import { untilVisible, whenHidden } from './visibility.ts';
 
 export type FeedState = 'connecting' | 'live' | 'lost';
 
@@ -12,10 +13,10 @@ export interface FeedStatus {
   reason: string;
 }
 
-// Hidden pages let go of the connection after this long.
-const HIDDEN_CLOSE_MS = 10_000;
-// The server sends at least a comment every 15 s; silence for three times that is a dead connection.
-const SILENCE_MS = 45_000;
+// The server sends at least a comment every few seconds; this much silence is a dead connection.
+const SILENCE_MS = 20_000;
+// A connection that lasted this long was a good one.
+const GOOD_MS = 5_000;
 
 type EventsListener = (events: ServerEvent[]) => void;
 
@@ -26,7 +27,6 @@ export class Feed {
   #status: FeedStatus = { state: 'connecting', reason: '' };
   #listeners = new Set<() => void>();
   #stop = new AbortController();
-  #connection: AbortController | null = null;
   #lastEventId = '';
   #failures = 0;
   #connectedBefore = false;
@@ -48,20 +48,9 @@ export class Feed {
   start(): () => void {
     this.#stop = new AbortController();
     const { signal } = this.#stop;
-    let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
-    const onVisibility = () => {
-      clearTimeout(hiddenTimer);
-      if (document.hidden)
-        hiddenTimer = setTimeout(() => this.#connection?.abort(), HIDDEN_CLOSE_MS);
-      else this.reconnectNow();
-    };
-    document.addEventListener('visibilitychange', onVisibility, { signal });
     window.addEventListener('online', this.reconnectNow, { signal });
     void this.#run(signal);
-    return () => {
-      clearTimeout(hiddenTimer);
-      this.#stop.abort();
-    };
+    return () => this.#stop.abort();
   }
 
   reconnectNow = (): void => this.#wake();
@@ -74,15 +63,18 @@ export class Feed {
 
   async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      const begin = performance.now();
       const reason = await this.#connectOnce(signal);
       if (signal.aborted) return;
-      const resting = document.hidden;
-      if (!resting) {
-        this.#failures += 1;
-        // One quick retry goes unnoticed: a server that restarts is no news.
-        if (this.#failures > 1) this.#set('lost', reason);
+      if (document.hidden) {
+        await untilVisible(signal);
+        continue;
       }
-      const wait = pause(resting ? 86_400_000 : retryDelayMs(this.#failures - 1), signal);
+      if (performance.now() - begin > GOOD_MS) this.#failures = 0;
+      this.#failures += 1;
+      // One quick retry goes unnoticed: a server that restarts is no news.
+      if (this.#failures > 1) this.#set('lost', reason);
+      const wait = pause(retryDelayMs(this.#failures - 1), signal);
       this.#wake = wait.wake;
       await wait.done;
       this.#wake = () => {};
@@ -92,9 +84,9 @@ export class Feed {
   // Gives the reason why the connection ended.
   async #connectOnce(signal: AbortSignal): Promise<string> {
     const connection = new AbortController();
-    this.#connection = connection;
     const end = () => connection.abort();
     signal.addEventListener('abort', end);
+    const stopWatching = whenHidden(end);
     let silence = setTimeout(end, SILENCE_MS);
     const heard = () => {
       clearTimeout(silence);
@@ -115,12 +107,11 @@ export class Feed {
     } finally {
       clearTimeout(silence);
       signal.removeEventListener('abort', end);
-      this.#connection = null;
+      stopWatching();
     }
   }
 
   #opened(): void {
-    this.#failures = 0;
     this.#set('live');
     if (this.#connectedBefore) this.#onReconnected();
     this.#connectedBefore = true;

@@ -4,6 +4,7 @@
 import { ApiError } from '../api/client.ts';
 import { pause, retryDelayMs } from '../api/retry.ts';
 import { readStream, type ServerEvent } from '../api/sse.ts';
+import { untilVisible, whenHidden } from '../api/visibility.ts';
 import { LogBuffer, type WireLine } from './buffer.ts';
 
 export type LogState = 'loading' | 'live' | 'ended' | 'lost' | 'refused';
@@ -55,17 +56,20 @@ export class LogFollower {
   async #run(signal: AbortSignal): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
-      const before = this.#snapshot.buffer;
-      const error = await this.#readOnce(signal, () => {
-        failures = 0;
-      });
+      const { buffer, count } = this.#snapshot;
+      const error = await this.#readOnce(signal);
       if (signal.aborted || this.#hasEnded()) return;
       if (isRefusal(error)) {
         this.#set({ state: 'refused', reason: error.message });
         return;
       }
       // Another execution began while the connection was away: it is read from its start, now.
-      if (this.#snapshot.buffer !== before) continue;
+      if (this.#snapshot.buffer !== buffer) continue;
+      if (document.hidden) {
+        await untilVisible(signal);
+        continue;
+      }
+      if (buffer.count > count) failures = 0;
       const reason = error instanceof ApiError ? error.message : 'The log could not be read';
       // One quick retry goes unnoticed.
       if (failures > 0) this.#set({ state: 'lost', reason });
@@ -75,10 +79,11 @@ export class LogFollower {
   }
 
   // Reads until the stream ends; gives the reason, if there was one.
-  async #readOnce(signal: AbortSignal, onOpen: () => void): Promise<unknown> {
+  async #readOnce(signal: AbortSignal): Promise<unknown> {
     const connection = new AbortController();
     const end = () => connection.abort();
     signal.addEventListener('abort', end);
+    const stopWatching = whenHidden(end);
     const after = this.#snapshot.buffer.lastSeq;
     const search = new URLSearchParams({ follow: '1' });
     if (this.#fence !== null) search.set('fence', String(this.#fence));
@@ -87,7 +92,6 @@ export class LogFollower {
       await readStream(`/api/v1/jobs/${this.#job}/logs?${search}`, {
         signal: connection.signal,
         onOpen: () => {
-          onOpen();
           if (this.#snapshot.state === 'lost') this.#set({ state: 'live', reason: '' });
         },
         onEvents: (events) => {
@@ -100,6 +104,7 @@ export class LogFollower {
       return error;
     } finally {
       signal.removeEventListener('abort', end);
+      stopWatching();
     }
   }
 

@@ -46,7 +46,8 @@ Result<void> write_all(int fd, std::string_view bytes, const std::string& what) 
 
 Result<void> write_temporary(const std::string& temporary, std::string_view bytes, mode_t mode,
                              const std::string& what) {
-  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  UniqueFd fd(
+      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!fd) return fail(file_error(what, errno));
   TRY(write_all(fd.get(), bytes, what));
   if (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0) return fail(file_error(what, errno));
@@ -65,7 +66,7 @@ bool is_dot(const char* name) {
 
 // Empties and removes `name` below `parent`; `device` is the file system it may not leave.
 Result<void> remove_at(int parent, const std::string& name, dev_t device, const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return {};
     return fail(file_error("removing " + path, errno));
@@ -130,9 +131,11 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
       return fail(file_error("making directory " + part, errno));
     if (end == std::string::npos) break;
   }
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return fail(file_error("making directory " + path, errno));
-  if (!S_ISDIR(status.st_mode)) return fail(Code::conflict, path + " exists and is not a directory");
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0)
+    return fail(file_error("making directory " + path, errno));
+  if (!S_ISDIR(status.st_mode))
+    return fail(Code::conflict, path + " exists and is not a directory");
   return {};
 }
 
@@ -147,7 +150,7 @@ Result<void> remove_tree(const std::string& path) {
     if (errno == ENOENT) return {};
     return fail(file_error("removing " + path, errno));
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstat(parent.get(), &status) != 0) return fail(file_error("removing " + path, errno));
   return remove_at(parent.get(), name, status.st_dev, path);
 }

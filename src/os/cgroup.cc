@@ -26,8 +26,8 @@ constexpr size_t kMountInfoBytesMax = 4 << 20;
 constexpr unsigned kCpuPeriodUs = 100'000;
 constexpr int kKillRoundsMax = 20;
 
-// What each backend needs. v1 splits CPU time and CPU accounting; the freezer stops a group while it
-// is killed.
+// What each backend needs. v1 splits CPU time and CPU accounting; the freezer stops a group while
+// it is killed.
 constexpr std::array<std::string_view, 3> kControllersV2 = {"memory", "cpu", "pids"};
 constexpr std::array<std::string_view, 5> kControllersV1 = {"memory", "cpu", "cpuacct", "pids",
                                                             "freezer"};
@@ -67,8 +67,8 @@ Hierarchy find_hierarchy() {
   const auto mounts = parse_mounts(*text);
   for (const auto& mount : mounts) {
     if (mount.type != "cgroup2") continue;
-    const auto file = read_file(fmt::format("{}/cgroup.controllers", mount.point),
-                                kControlFileBytesMax);
+    const auto file =
+        read_file(fmt::format("{}/cgroup.controllers", mount.point), kControlFileBytesMax);
     if (!file) continue;
     const auto offered = split(trim(*file), ' ');
     if (std::all_of(kControllersV2.begin(), kControllersV2.end(),
@@ -136,7 +136,7 @@ Result<std::vector<pid_t>> read_pids(const std::string& directory) {
 }
 
 bool is_directory(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
@@ -144,8 +144,7 @@ bool is_directory(const std::string& path) {
 Result<void> make_group(const std::string& mount, std::string_view name, bool delegate) {
   std::string path = mount;
   for (const auto part : split(name, '/')) {
-    if (delegate)
-      TRY(write_control(path + "/cgroup.subtree_control", "+memory +cpu +pids"));
+    if (delegate) TRY(write_control(path + "/cgroup.subtree_control", "+memory +cpu +pids"));
     path += fmt::format("/{}", part);
     if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
       return fail(errno_error("making cgroup " + path, errno));
@@ -241,8 +240,7 @@ Result<Cgroup> Cgroup::open(std::string_view name) {
     auto directory = fmt::format("{}/{}", mount, name);
     if (is_directory(directory)) group.directories_.emplace_back(controller, std::move(directory));
   }
-  if (group.directories_.empty())
-    return fail(Code::not_found, fmt::format("no cgroup {}", name));
+  if (group.directories_.empty()) return fail(Code::not_found, fmt::format("no cgroup {}", name));
   return group;
 }
 

@@ -63,7 +63,8 @@ TEST_CASE_FIXTURE(GroupFixture, "a process starts inside its group, and the grou
   CHECK(Cgroup::open(name()).error().code == Code::not_found);
 }
 
-TEST_CASE_FIXTURE(GroupFixture, "a group that takes more memory than its limit is killed and counted") {
+TEST_CASE_FIXTURE(GroupFixture,
+                  "a group that takes more memory than its limit is killed and counted") {
   if (!usable()) return;
   CgroupLimits limits;
   limits.memory_bytes_max = 16 << 20;

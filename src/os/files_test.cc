@@ -14,7 +14,7 @@ TEST_CASE("a file is replaced whole, with the mode asked for and no temporary le
   REQUIRE(write_file_atomically(path, "old", 0644));
   REQUIRE(write_file_atomically(path, std::string(100'000, 'x'), 0600));
   CHECK(read_file(path, 200'000)->size() == 100'000);
-  struct stat status {};
+  struct stat status{};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
   REQUIRE(::stat(directory.path().c_str(), &status) == 0);

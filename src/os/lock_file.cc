@@ -19,10 +19,10 @@ Result<LockFile> LockFile::acquire(const std::string& path) {
     if (errno != EWOULDBLOCK) return fail(errno_error("locking " + path, errno));
     const auto holder = read_file(path, 64);
     const std::string pid(holder ? trim(*holder) : std::string_view());
-    return fail(Code::conflict,
-                fmt::format("{} is held by {}", path,
-                            pid.empty() ? "another process" : "process " + pid),
-                "stop that process, or use another directory");
+    return fail(
+        Code::conflict,
+        fmt::format("{} is held by {}", path, pid.empty() ? "another process" : "process " + pid),
+        "stop that process, or use another directory");
   }
   const std::string pid = fmt::format("{}\n", ::getpid());
   if (::ftruncate(fd.get(), 0) != 0 ||

@@ -30,7 +30,9 @@ class Message {
   T* extra() {
     return static_cast<T*>(mnl_nlmsg_put_extra_header(header_, sizeof(T)));
   }
-  void put(uint16_t type, const void* data, size_t size) { mnl_attr_put(header_, type, size, data); }
+  void put(uint16_t type, const void* data, size_t size) {
+    mnl_attr_put(header_, type, size, data);
+  }
   void put_text(uint16_t type, std::string_view text) {
     mnl_attr_put_strz(header_, type, std::string(text).c_str());
   }
@@ -39,7 +41,8 @@ class Message {
   nlmsghdr* header() { return header_; }
 
  private:
-  alignas(NLMSG_ALIGNTO) std::array<char, 1024> buffer_{};  // the largest request here is ~200 bytes
+  alignas(
+      NLMSG_ALIGNTO) std::array<char, 1024> buffer_{};  // the largest request here is ~200 bytes
   nlmsghdr* header_;
 };
 

@@ -22,9 +22,10 @@ namespace {
 
 HostCheck check_privileges() {
   HostCheck check{"privileges", true, true, "", "run the agent as root"};
-  for (const auto& [capability, name] :
-       {std::pair{CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
-        {CAP_SETUID, "CAP_SETUID"}, {CAP_KILL, "CAP_KILL"}}) {
+  for (const auto& [capability, name] : {std::pair{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
+                                         {CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
+                                         {CAP_SETUID, "CAP_SETUID"},
+                                         {CAP_KILL, "CAP_KILL"}}) {
     if (has_capability(capability)) continue;
     check.ok = false;
     check.detail += (check.detail.empty() ? "missing: " : ", ") + std::string(name);

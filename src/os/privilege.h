@@ -1,5 +1,5 @@
-// What this process may do on this machine, asked before it matters: `nimbus doctor` shows the list,
-// the agent refuses to start when a needed line is not ok.
+// What this process may do on this machine, asked before it matters: `nimbus doctor` shows the
+// list, the agent refuses to start when a needed line is not ok.
 //
 // Threads: any.
 #pragma once
@@ -12,7 +12,7 @@
 namespace nimbus::os {
 
 struct HostCheck {
-  std::string name;    // "network namespaces"
+  std::string name;  // "network namespaces"
   bool ok = false;
   bool needed = true;  // false: works without, with less
   std::string detail;  // what was seen

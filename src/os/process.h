@@ -47,10 +47,10 @@ struct SpawnOptions {
   std::string directory = "/";
   // {descriptor here, number in the child}. 0, 1 and 2 are /dev/null unless given; all else closes.
   std::vector<std::pair<int, int>> fds;
-  std::string network_namespace;           // path of a handle to join, "" for this one
-  std::vector<std::string> cgroup_procs;   // cgroup.procs files the child enters before it runs
+  std::string network_namespace;          // path of a handle to join, "" for this one
+  std::vector<std::string> cgroup_procs;  // cgroup.procs files the child enters before it runs
   std::optional<std::pair<uid_t, gid_t>> user;  // supplementary groups are dropped too
-  bool die_with_parent = false;            // SIGKILL when the spawning thread ends
+  bool die_with_parent = false;                 // SIGKILL when the spawning thread ends
   bool no_new_privileges = true;
 };
 

@@ -84,14 +84,15 @@ TEST_CASE("a child inherits no environment and no descriptor but the ones it is 
 
 TEST_CASE("descriptors arrive under the numbers asked for, crossed ones too") {
   const TemporaryDirectory directory;
-  const UniqueFd first(::open(directory.file("first").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  const UniqueFd first(
+      ::open(directory.file("first").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   const UniqueFd second(
       ::open(directory.file("second").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   SpawnOptions options;
   options.fds = {{first.get(), second.get()}, {second.get(), first.get()}};
-  options.argv = {"/bin/sh", "-c",
-                  "echo one >&" + std::to_string(second.get()) + "; echo two >&" +
-                      std::to_string(first.get())};
+  options.argv = {
+      "/bin/sh", "-c",
+      "echo one >&" + std::to_string(second.get()) + "; echo two >&" + std::to_string(first.get())};
   auto process = Process::spawn(options);
   REQUIRE(process);
   REQUIRE(process->wait_exit_blocking(kPatience)->code == 0);

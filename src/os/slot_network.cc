@@ -76,8 +76,8 @@ std::set<uint32_t> read_host_addresses() {
   return addresses;
 }
 
-// The host's address of the slot's link: the slot's own place in the range, or the next free one. The
-// place depends on the instance, so that two agents on one machine seldom meet.
+// The host's address of the slot's link: the slot's own place in the range, or the next free one.
+// The place depends on the instance, so that two agents on one machine seldom meet.
 Result<uint32_t> choose_link(const Range& range, std::string_view instance, int index) {
   uint32_t place = 2166136261U;  // FNV-1a
   for (const char c : instance) place = (place ^ static_cast<unsigned char>(c)) * 16777619U;
@@ -127,8 +127,7 @@ Result<void> set_up_slot(const SlotNetworkOptions& options, int index, int host_
   TRY(write_sysctl("ipv4/ip_forward", options.egress ? "1" : "0"));
 
   const auto tap = TRY(attach_tap(kTapName));
-  if (::ioctl(tap.get(), TUNSETPERSIST, 1) != 0)
-    return fail(errno_error("keeping the tap", errno));
+  if (::ioctl(tap.get(), TUNSETPERSIST, 1) != 0) return fail(errno_error("keeping the tap", errno));
   auto netlink = TRY(Netlink::open());
   TRY(netlink.set_mac(kTapName, kGatewayMac));
   TRY(run_nft(slot_ruleset(options)));  // before the first packet can come
@@ -215,13 +214,12 @@ Result<SlotNetwork> SlotNetworks::create(int index) {
   TRY_IN(what, destroy(index));
   uint32_t link = 0;
   if (options_.egress)
-    link = TRY_IN(what, choose_link(TRY(parse_range(options_.egress_range)), options_.instance,
-                                    index));
+    link = TRY_IN(what,
+                  choose_link(TRY(parse_range(options_.egress_range)), options_.instance, index));
   const UniqueFd host(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
   if (!host) return fail(errno_error(what, errno));
-  auto made = make_network_namespace(slot.namespace_path, [&] {
-    return set_up_slot(options_, index, host.get(), link);
-  });
+  auto made = make_network_namespace(
+      slot.namespace_path, [&] { return set_up_slot(options_, index, host.get(), link); });
   if (made && options_.egress)
     made = set_up_uplink(slot, veth_name(options_.instance, index), link);
   if (!made) {

@@ -9,8 +9,8 @@
 // ports, the host, private and shared ranges, link-local, multicast, other slots, IPv6, and frames
 // whose MAC or address is not the guest's.
 //
-// State lives in the kernel under names that begin with the instance's prefix; nothing is kept here,
-// so a restarted program sees and removes what the last one left. Needs CAP_NET_ADMIN and
+// State lives in the kernel under names that begin with the instance's prefix; nothing is kept
+// here, so a restarted program sees and removes what the last one left. Needs CAP_NET_ADMIN and
 // CAP_SYS_ADMIN. Threads: any, one call per slot at a time; calls take about a millisecond.
 #pragma once
 
@@ -33,12 +33,13 @@ inline constexpr std::string_view kGatewayAddress = "169.254.169.254";
 inline constexpr std::string_view kTapName = "tap0";
 
 struct SlotNetworkOptions {
-  std::string instance;                    // [a-z0-9]{1,6}; parts of one machine must differ
-  std::string directory = "/run/netns";    // of the namespace handles; there `ip netns` shows them
+  std::string instance;                  // [a-z0-9]{1,6}; parts of one machine must differ
+  std::string directory = "/run/netns";  // of the namespace handles; there `ip netns` shows them
   std::string egress_range = "198.18.0.0/15";  // host side; each slot takes a /30 of it
-  bool egress = true;                      // false: the gateway is all there is
+  bool egress = true;                          // false: the gateway is all there is
   std::vector<uint16_t> gateway_udp_ports;     // 53 once the gateway answers DNS
   std::vector<std::string> egress_refused;     // further ranges, "203.0.113.0/24"
+  uint32_t egress_connections_max = 4096;      // at once, so that no guest fills the host's table
 };
 
 struct SlotNetwork {

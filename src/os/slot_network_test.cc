@@ -28,8 +28,8 @@ using namespace nimbus::os;
 
 namespace {
 
-// Runs a test body as if a fresh machine were under it: its "host" network is a namespace of its own
-// that ends with the thread, so this machine's devices, rules and forwarding stay as they are.
+// Runs a test body as if a fresh machine were under it: its "host" network is a namespace of its
+// own that ends with the thread, so this machine's devices, rules and forwarding stay as they are.
 void on_scratch_host(const std::function<void()>& body) {
   if (!is_root("network namespaces need root")) return;
   std::thread([&] {
@@ -145,13 +145,12 @@ class StandInGuest {
   void carry() {
     std::array<char, 65600> frame;
     while (true) {
-      std::array<pollfd, 3> entries{{{slot_tap_.get(), POLLIN, 0},
-                                     {guest_tap_.get(), POLLIN, 0},
-                                     {stop_.get(), POLLIN, 0}}};
+      std::array<pollfd, 3> entries{
+          {{slot_tap_.get(), POLLIN, 0}, {guest_tap_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
       ::poll(entries.data(), entries.size(), -1);
       if (entries[2].revents != 0) return;
-      for (const auto& [from, to] : {std::pair{slot_tap_.get(), guest_tap_.get()},
-                                     {guest_tap_.get(), slot_tap_.get()}}) {
+      for (const auto& [from, to] :
+           {std::pair{slot_tap_.get(), guest_tap_.get()}, {guest_tap_.get(), slot_tap_.get()}}) {
         const auto got = ::read(from, frame.data(), frame.size());
         if (got > 0) (void)!::write(to, frame.data(), static_cast<size_t>(got));
       }
@@ -163,6 +162,22 @@ class StandInGuest {
   UniqueFd stop_{::eventfd(0, EFD_CLOEXEC)};
   std::thread carrier_;
 };
+
+// "The internet": 9.9.9.9 behind the scratch host's wan0, which knows no route back to the slots.
+void make_internet(const std::string& path) {
+  const UniqueFd host(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  CHECK(make_network_namespace(path, [&]() -> Result<void> {
+    auto netlink = TRY(Netlink::open());
+    TRY(netlink.add_veth("eth0", "wan0", host.get()));
+    TRY(netlink.add_address("eth0", "9.9.9.9", 24));
+    TRY(netlink.add_address("eth0", "10.1.2.3", 24));
+    return netlink.set_up("eth0");
+  }));
+  auto netlink = Netlink::open();
+  CHECK(netlink->add_address("wan0", "9.9.9.1", 24));
+  CHECK(netlink->add_address("wan0", "10.1.2.1", 24));
+  CHECK(netlink->set_up("wan0"));
+}
 
 // An IPv4 header with these addresses, enough to be judged by.
 std::string ipv4_packet(const std::string& source, const std::string& destination) {
@@ -199,23 +214,12 @@ TEST_CASE("a guest reaches its gateway's port 80 and nothing else of the gateway
   });
 }
 
-TEST_CASE("a guest reaches public addresses, and neither the host nor private ranges nor other slots") {
+TEST_CASE(
+    "a guest reaches public addresses, and neither the host nor private ranges nor other slots") {
   on_scratch_host([] {
     const TemporaryDirectory directory;
-    // "The internet": a server at 9.9.9.9 that knows no route back to the slots.
     const auto internet = directory.file("internet");
-    const UniqueFd host(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    CHECK(make_network_namespace(internet, [&]() -> Result<void> {
-      auto netlink = TRY(Netlink::open());
-      TRY(netlink.add_veth("eth0", "wan0", host.get()));
-      TRY(netlink.add_address("eth0", "9.9.9.9", 24));
-      TRY(netlink.add_address("eth0", "10.1.2.3", 24));
-      return netlink.set_up("eth0");
-    }));
-    auto netlink = Netlink::open();
-    CHECK(netlink->add_address("wan0", "9.9.9.1", 24));
-    CHECK(netlink->add_address("wan0", "10.1.2.1", 24));
-    CHECK(netlink->set_up("wan0"));
+    make_internet(internet);
     const auto server = listen_tcp_in(internet, "0.0.0.0", 443);
     const auto host_server = listen_tcp_in("/proc/thread-self/ns/net", "0.0.0.0", 22);
 
@@ -231,15 +235,38 @@ TEST_CASE("a guest reaches public addresses, and neither the host nor private ra
       CHECK(connect_from(guest.path(), "9.9.9.9", 443) == 0);
       CHECK(networks->read_counters(0)->egress_packets >= 1);
       CHECK(connect_from(guest.path(), "10.1.2.3", 443) == EHOSTUNREACH);  // private, though routed
-      CHECK(connect_from(guest.path(), "9.9.9.1", 22) != 0);    // the host, by its public address
+      CHECK(connect_from(guest.path(), "9.9.9.1", 22) != 0);  // the host, by its public address
       CHECK(connect_from(guest.path(), "127.0.0.1", 22) != 0);
-      // Both ends of the neighbour's link and of its own: the second and first /30 of this instance.
+      // Both ends of the neighbour's link and of its own: the second and first /30 of this
+      // instance.
       for (const auto& address : link_addresses())
         CHECK(connect_from(guest.path(), address, 80) != 0);
       CHECK(connect_from(guest.path(), "224.0.0.1", 80) != 0);
       CHECK(connect_from(guest.path(), "100.64.0.1", 80) == EHOSTUNREACH);
       // Nobody outside opens a connection into a slot.
       CHECK(connect_from(internet, "169.254.169.254", 80) != 0);
+    }
+    CHECK(networks->close());
+    CHECK(remove_network_namespace(internet));
+  });
+}
+
+TEST_CASE("a guest holds no more connections to the outside than its share") {
+  on_scratch_host([] {
+    const TemporaryDirectory directory;
+    const auto internet = directory.file("internet");
+    make_internet(internet);
+    const auto server = listen_tcp_in(internet, "0.0.0.0", 443);
+    auto options = options_in(directory);
+    options.egress_connections_max = 2;
+    auto networks = SlotNetworks::open(options);
+    const auto slot = networks->create(0);
+    CHECK_MESSAGE(slot, slot.error().message);
+    {
+      const StandInGuest guest(*slot, directory.file("guest"));
+      CHECK(connect_from(guest.path(), "9.9.9.9", 443) == 0);
+      CHECK(connect_from(guest.path(), "9.9.9.9", 443) == 0);
+      CHECK(connect_from(guest.path(), "9.9.9.9", 443) == ETIMEDOUT);
     }
     CHECK(networks->close());
     CHECK(remove_network_namespace(internet));

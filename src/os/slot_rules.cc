@@ -10,9 +10,9 @@ namespace {
 
 // Not the internet: RFC 6890's special ranges, multicast and the reserved rest.
 constexpr std::array<std::string_view, 15> kRefused = {
-    "0.0.0.0/8",    "10.0.0.0/8",     "100.64.0.0/10",   "127.0.0.0/8",     "169.254.0.0/16",
-    "172.16.0.0/12", "192.0.0.0/24",   "192.0.2.0/24",    "192.88.99.0/24",  "192.168.0.0/16",
-    "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4",     "240.0.0.0/4"};
+    "0.0.0.0/8",     "10.0.0.0/8",      "100.64.0.0/10",  "127.0.0.0/8",    "169.254.0.0/16",
+    "172.16.0.0/12", "192.0.0.0/24",    "192.0.2.0/24",   "192.88.99.0/24", "192.168.0.0/16",
+    "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4",    "240.0.0.0/4"};
 
 std::string refused_elements(const SlotNetworkOptions& options) {
   std::string text;
@@ -31,11 +31,12 @@ std::string slot_ruleset(const SlotNetworkOptions& options) {
   for (const auto port : options.gateway_udp_ports)
     udp += fmt::format("    iifname \"{}\" ip daddr {} udp dport {} accept\n", kTapName,
                        kGatewayAddress, port);
-  const std::string egress =
-      options.egress ? fmt::format("    iifname \"{}\" oifname \"up0\" ip daddr != @refused "
-                                   "counter name egress accept\n",
-                                   kTapName)
-                     : "";
+  std::string egress;
+  if (options.egress)
+    egress = fmt::format(
+        "    iifname \"{0}\" ct state new ct count over {1} counter name dropped drop\n"
+        "    iifname \"{0}\" oifname \"up0\" ip daddr != @refused counter name egress accept\n",
+        kTapName, options.egress_connections_max);
   // `reject` tells the guest at once; nothing of it reaches anybody else.
   return fmt::format(R"(
 table netdev nimbus_tap {{

@@ -13,7 +13,7 @@ namespace nimbus::os {
 std::string slot_ruleset(const SlotNetworkOptions& options);
 // On the host: what leaves a slot's veth may only go out, and nobody may come in.
 std::string host_ruleset(const SlotNetworkOptions& options);
-std::string host_table(std::string_view instance);        // "nimbus_INSTANCE"
-std::string veth_prefix(std::string_view instance);       // "nbINSTANCE-"
+std::string host_table(std::string_view instance);   // "nimbus_INSTANCE"
+std::string veth_prefix(std::string_view instance);  // "nbINSTANCE-"
 
 }  // namespace nimbus::os

@@ -30,7 +30,7 @@ Result<ConsoleRing> ConsoleRing::open(const std::string& path) {
   const std::string what = "opening console ring " + path;
   const os::UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail(errno_error(what, errno));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return fail(errno_error(what, errno));
   const bool fresh = status.st_size == 0;
   if (!fresh && status.st_size != static_cast<off_t>(sizeof(Layout)))
@@ -39,8 +39,7 @@ Result<ConsoleRing> ConsoleRing::open(const std::string& path) {
     const int error = ::posix_fallocate(fd.get(), 0, sizeof(Layout));
     if (error != 0) return fail(errno_error(what, error));
   }
-  void* memory =
-      ::mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  void* memory = ::mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (memory == MAP_FAILED) return fail(errno_error(what, errno));
   ConsoleRing ring(static_cast<Layout*>(memory));
   if (fresh) ring.layout_->magic = kMagic;

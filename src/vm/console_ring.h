@@ -1,6 +1,6 @@
-// The last mebibyte a guest wrote to its console, in a file mapped into memory: it is bounded, and it
-// survives this program. Space is reserved when it is made, so that a full disk is an error then and
-// not a fault later.
+// The last mebibyte a guest wrote to its console, in a file mapped into memory: it is bounded, and
+// it survives this program. Space is reserved when it is made, so that a full disk is an error then
+// and not a fault later.
 //
 // Threads: one at a time.
 #pragma once

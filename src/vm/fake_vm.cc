@@ -118,8 +118,7 @@ Task<Result<std::unique_ptr<Machine>>> FakeDriver::restore(MachineSpec spec,
 
 Task<Result<std::unique_ptr<Machine>>> FakeDriver::adopt(MachineIdentity identity) {
   auto machine = find(identity.name);
-  if (!machine || machine->state == FakeMachine::State::ended ||
-      machine->identity_ != identity)
+  if (!machine || machine->state == FakeMachine::State::ended || machine->identity_ != identity)
     co_return fail(Code::not_found, fmt::format("machine {} is not running", identity.name));
   co_return std::make_unique<FakeHandle>(std::move(machine), on_destroy);
 }

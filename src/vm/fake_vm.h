@@ -62,7 +62,7 @@ class FakeDriver final : public Driver {
 
   // The test's side.
   Capabilities capabilities{"fake", "1", "tcg", true, ""};
-  std::function<void(FakeMachine&)> on_boot;     // also on restore; plays the guest's start
+  std::function<void(FakeMachine&)> on_boot;  // also on restore; plays the guest's start
   std::function<void(FakeMachine&)> on_destroy;
   std::deque<Error> boot_failures;  // taken one by one by the next boots and restores
   std::shared_ptr<FakeMachine> find(const std::string& name) const;  // nullptr when unknown

@@ -1,6 +1,6 @@
-// The processor's time stamp counter. An emulated guest reads the host's and cannot measure its rate
-// (microvm has no other timer early in the boot), so it is told; a frozen guest keeps what it was
-// told, so it wakes up only on a host with the same rate.
+// The processor's time stamp counter. An emulated guest reads the host's and cannot measure its
+// rate (microvm has no other timer early in the boot), so it is told; a frozen guest keeps what it
+// was told, so it wakes up only on a host with the same rate.
 //
 // Threads: any.
 #pragma once

@@ -34,7 +34,10 @@ constexpr uint32_t kProtocolWithPayload = 0x0208;
 constexpr uint32_t kLegacyMagic = 0x184c2102;
 constexpr size_t kBlockBytes = size_t{8} << 20;
 
-constexpr std::string_view kElfMagic("\x7f" "ELF", 4);
+constexpr std::string_view kElfMagic(
+    "\x7f"
+    "ELF",
+    4);
 
 uint32_t read_u32(std::string_view bytes, size_t offset) {
   uint32_t value = 0;
@@ -101,7 +104,7 @@ Result<std::string> unpack_bzimage(std::string_view image) {
 }
 
 Result<std::string> file_identity(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) != 0) {
     Error error = errno_error("looking at " + path, errno);
     if (errno == ENOENT) error.code = Code::not_found;
@@ -115,8 +118,8 @@ Result<std::string> prepare_kernel(const std::string& kernel, const std::string&
   const std::string what = "preparing kernel " + kernel;
   const auto identity = TRY_IN(what, file_identity(kernel));
   if (TRY_IN(what, is_elf(kernel))) return kernel;
-  const auto cached = fmt::format("{}/vmlinux-{}", cache_directory,
-                                  to_hex(sha256(identity)).substr(0, 16));
+  const auto cached =
+      fmt::format("{}/vmlinux-{}", cache_directory, to_hex(sha256(identity)).substr(0, 16));
   if (file_identity(cached)) return cached;
   const auto image = TRY_IN(what, os::read_file(kernel, kKernelBytesMax));
   const auto unpacked = TRY_IN(what, unpack_bzimage(image));

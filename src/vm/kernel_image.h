@@ -1,5 +1,5 @@
-// A kernel as QEMU boots it fastest: an uncompressed ELF. Distributions ship a bzImage, which carries
-// that ELF compressed; it is unpacked once and kept.
+// A kernel as QEMU boots it fastest: an uncompressed ELF. Distributions ship a bzImage, which
+// carries that ELF compressed; it is unpacked once and kept.
 //
 // Threads: any; calls block (a third of a second the first time).
 #pragma once

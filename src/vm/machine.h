@@ -33,8 +33,8 @@ struct Disk {
 };
 
 struct Network {
-  std::string namespace_path;   // the monitor runs inside it
-  std::string tap_name;         // exists there
+  std::string namespace_path;  // the monitor runs inside it
+  std::string tap_name;        // exists there
   std::string guest_mac;
 };
 
@@ -59,10 +59,10 @@ struct MachineSpec {
 
 // What a journal keeps to find a machine again.
 struct MachineIdentity {
-  std::string driver;     // "qemu"
+  std::string driver;  // "qemu"
   std::string name;
   std::string directory;
-  std::string process;    // os::ProcessIdentity as text
+  std::string process;  // os::ProcessIdentity as text
   std::string cgroup;
 
   bool operator==(const MachineIdentity&) const = default;
@@ -75,7 +75,7 @@ struct Capabilities {
   std::string version;  // "7.2.22"
   std::string accel;    // "kvm" or "tcg"
   bool snapshots = false;
-  std::string detail;   // why not KVM, for instance
+  std::string detail;  // why not KVM, for instance
 };
 
 struct Exit {
@@ -92,8 +92,8 @@ struct Exit {
 std::string_view to_string(Exit::Kind kind);
 
 struct MachineStats {
-  Duration cpu_time{};         // of the monitor: guest and devices
-  uint64_t memory_bytes = 0;   // resident, of the monitor
+  Duration cpu_time{};        // of the monitor: guest and devices
+  uint64_t memory_bytes = 0;  // resident, of the monitor
 };
 
 class Machine {
@@ -115,8 +115,8 @@ class Machine {
   virtual Task<std::optional<Exit>> wait_exit(Duration timeout) = 0;
   // unavailable: it has ended.
   virtual Task<Result<MachineStats>> stats() = 0;
-  // The last bytes the guest wrote to its console, at most kConsoleBytesMax of them kept; also after
-  // the end, and after `adopt`.
+  // The last bytes the guest wrote to its console, at most kConsoleBytesMax of them kept; also
+  // after the end, and after `adopt`.
   virtual std::string console_tail(size_t bytes_max) const = 0;
 
   // Kills the monitor, waits until it is gone and removes its files from the machine's directory.
@@ -136,10 +136,10 @@ class Driver {
   // Returns when the guest's CPUs run, not when the guest is ready. unavailable: the monitor could
   // not start, the message carries its last words; nothing is left behind.
   virtual Task<Result<std::unique_ptr<Machine>>> boot(MachineSpec spec) = 0;
-  // Starts a copy of a frozen machine and lets it run; its memory is shared copy-on-write with other
-  // copies. The spec has the same size and kinds of devices; names, files and namespace are its own.
-  // The guest's clock and random numbers are the snapshot's: renew them before anything else.
-  // conflict: the snapshot is of another monitor, kernel, processor or size: make a new one.
+  // Starts a copy of a frozen machine and lets it run; its memory is shared copy-on-write with
+  // other copies. The spec has the same size and kinds of devices; names, files and namespace are
+  // its own. The guest's clock and random numbers are the snapshot's: renew them before anything
+  // else. conflict: the snapshot is of another monitor, kernel, processor or size: make a new one.
   virtual Task<Result<std::unique_ptr<Machine>>> restore(MachineSpec spec,
                                                          std::string snapshot_directory) = 0;
   // not_found: it is no longer running; its leftovers are removed.

@@ -84,9 +84,8 @@ Result<StartedMonitor> start_monitor(const MachineSpec& spec, const QemuLaunch& 
 
   os::SpawnOptions options;
   options.argv = qemu_arguments(spec, launch);
-  options.fds = {{errors_end.get(), 2},
-                 {qmp.listening.get(), kQmpFd},
-                 {console.listening.get(), kConsoleFd}};
+  options.fds = {
+      {errors_end.get(), 2}, {qmp.listening.get(), kQmpFd}, {console.listening.get(), kConsoleFd}};
   os::UniqueFd tap;
   if (spec.network) {
     tap = TRY(os::open_tap(spec.network->namespace_path, spec.network->tap_name));

@@ -71,12 +71,28 @@ std::string kernel_command_line(const MachineSpec& spec, const QemuLaunch& launc
 }
 
 std::vector<std::string> qemu_arguments(const MachineSpec& spec, const QemuLaunch& launch) {
-  std::vector<std::string> arguments = {
-      launch.binary, "-name", spec.name, "-nodefaults", "-no-user-config", "-display", "none",
-      "-no-reboot", "-M", machine_option(launch), "-accel", launch.accel, "-cpu",
-      launch.accel == "kvm" ? "host" : "max", "-smp", fmt::format("{}", spec.cpus), "-m",
-      fmt::format("{}M", spec.memory_mb), "-kernel", launch.kernel, "-append",
-      kernel_command_line(spec, launch)};
+  std::vector<std::string> arguments = {launch.binary,
+                                        "-name",
+                                        spec.name,
+                                        "-nodefaults",
+                                        "-no-user-config",
+                                        "-display",
+                                        "none",
+                                        "-no-reboot",
+                                        "-M",
+                                        machine_option(launch),
+                                        "-accel",
+                                        launch.accel,
+                                        "-cpu",
+                                        launch.accel == "kvm" ? "host" : "max",
+                                        "-smp",
+                                        fmt::format("{}", spec.cpus),
+                                        "-m",
+                                        fmt::format("{}M", spec.memory_mb),
+                                        "-kernel",
+                                        launch.kernel,
+                                        "-append",
+                                        kernel_command_line(spec, launch)};
   const auto add = [&](std::initializer_list<std::string> more) {
     arguments.insert(arguments.end(), more);
   };
@@ -114,8 +130,8 @@ Result<void> check_spec(const MachineSpec& spec) {
   };
   if (!is_plain(spec.name, 40, "-")) return refuse("a name is 1 to 40 of a-z, 0-9 and -");
   if (spec.directory.empty() || spec.directory[0] != '/' || spec.directory.size() > kDirectoryMax)
-    return refuse(fmt::format("its directory is an absolute path of at most {} bytes",
-                              kDirectoryMax));
+    return refuse(
+        fmt::format("its directory is an absolute path of at most {} bytes", kDirectoryMax));
   if (spec.cpus < 1 || spec.cpus > kCpusMax) return refuse(fmt::format("1 to {} cpus", kCpusMax));
   if (spec.memory_mb < kMemoryMbMin || spec.memory_mb > kMemoryMbMax)
     return refuse(fmt::format("{} to {} MB of memory", kMemoryMbMin, kMemoryMbMax));

@@ -17,13 +17,13 @@ constexpr int kTapFd = 5;
 
 struct QemuLaunch {
   std::string binary;
-  std::string kernel;     // an ELF
-  std::string accel;      // "kvm" or "tcg"
-  uint64_t tsc_khz = 0;   // told to an emulated guest
-  std::string memory_file;       // "": anonymous memory
-  bool memory_shared = false;    // writes reach the file: the machine to be frozen
-  bool incoming = false;         // wait for a frozen state instead of booting
-  std::string empty_directory;   // becomes QEMU's root; "" when not root
+  std::string kernel;           // an ELF
+  std::string accel;            // "kvm" or "tcg"
+  uint64_t tsc_khz = 0;         // told to an emulated guest
+  std::string memory_file;      // "": anonymous memory
+  bool memory_shared = false;   // writes reach the file: the machine to be frozen
+  bool incoming = false;        // wait for a frozen state instead of booting
+  std::string empty_directory;  // becomes QEMU's root; "" when not root
 };
 
 std::vector<std::string> qemu_arguments(const MachineSpec& spec, const QemuLaunch& launch);

@@ -55,15 +55,30 @@ Result<std::string> read_version(const std::string& binary) {
   return std::string(rest.substr(0, rest.find_first_of(" \r\n")));
 }
 
-// Boots the kernel with nothing to run: it panics at the end of its start, resets, and QEMU exits. On
-// a KVM that only looks like one, QEMU aborts or the guest crawls. "" when it booted, else why not.
+// Boots the kernel with nothing to run: it panics at the end of its start, resets, and QEMU exits.
+// On a KVM that only looks like one, QEMU aborts or the guest crawls. "" when it booted, else why
+// not.
 std::string probe_kvm(const QemuOptions& options, const std::string& kernel) {
   const os::UniqueFd device(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
   if (!device) return errno_error("opening /dev/kvm", errno).message;
   os::SpawnOptions spawn;
-  spawn.argv = {options.binary, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                "-M", "microvm,acpi=on,pit=off,pic=off,rtc=on,dump-guest-core=off", "-accel",
-                "kvm", "-cpu", "host", "-m", "256M", "-kernel", kernel, "-append",
+  spawn.argv = {options.binary,
+                "-nodefaults",
+                "-no-user-config",
+                "-display",
+                "none",
+                "-no-reboot",
+                "-M",
+                "microvm,acpi=on,pit=off,pic=off,rtc=on,dump-guest-core=off",
+                "-accel",
+                "kvm",
+                "-cpu",
+                "host",
+                "-m",
+                "256M",
+                "-kernel",
+                kernel,
+                "-append",
                 "quiet panic=-1 pci=off"};
   spawn.die_with_parent = true;
   auto process = os::Process::spawn(spawn);
@@ -111,8 +126,8 @@ Result<QemuHost> inspect_host(const QemuOptions& options, const std::string& ker
                 "install qemu-system-x86, or name its path");
   TRY(os::make_directories(options.cache_directory));
   const auto elf = TRY(prepare_kernel(kernel, options.cache_directory));
-  const auto key = fmt::format("{} {} {} {}", os::read_boot_id(), *binary,
-                               TRY(file_identity(elf)), static_cast<int>(options.accel));
+  const auto key = fmt::format("{} {} {} {}", os::read_boot_id(), *binary, TRY(file_identity(elf)),
+                               static_cast<int>(options.accel));
   if (auto remembered = find_remembered(options, key)) return *remembered;
   QemuHost host;
   host.version = TRY(read_version(options.binary));
@@ -122,10 +137,9 @@ Result<QemuHost> inspect_host(const QemuOptions& options, const std::string& ker
     host.detail = probe_kvm(options, elf);
     if (!host.detail.empty()) host.accel = "tcg";
   }
-  log_info("virtual machine monitor", {{"vmm", "qemu"},
-                                       {"version", host.version},
-                                       {"accel", host.accel},
-                                       {"detail", host.detail}});
+  log_info(
+      "virtual machine monitor",
+      {{"vmm", "qemu"}, {"version", host.version}, {"accel", host.accel}, {"detail", host.detail}});
   TRY(remember(options, key, host));
   return host;
 }

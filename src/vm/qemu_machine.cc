@@ -39,7 +39,8 @@ constexpr size_t kLastWordsBytesMax = 4096;
 std::string tidy(std::string_view words) {
   std::string text;
   for (const auto line : split(words, '\n')) {
-    if (line.empty() || line.find("QEMU waiting for connection") != std::string_view::npos) continue;
+    if (line.empty() || line.find("QEMU waiting for connection") != std::string_view::npos)
+      continue;
     text += (text.empty() ? "" : "; ") + std::string(trim(line));
   }
   return text;
@@ -49,8 +50,11 @@ std::string tidy(std::string_view words) {
 
 struct QemuMachine::State {
   State(net::Loop& owner, MachineIdentity who, os::Process child, ConsoleRing ring)
-      : loop(owner), identity(std::move(who)), process(std::move(child)),
-        console(std::move(ring)), changed(owner) {}
+      : loop(owner),
+        identity(std::move(who)),
+        process(std::move(child)),
+        console(std::move(ring)),
+        changed(owner) {}
 
   using Pipe = std::shared_ptr<asio::posix::stream_descriptor>;
 
@@ -176,8 +180,8 @@ Task<Result<std::unique_ptr<QemuMachine>>> QemuMachine::take(net::Loop& loop,
   Qmp::OnEvent on_event = [weak](std::string_view name, const json::object& data) {
     if (const auto held = weak.lock()) held->on_event(name, data);
   };
-  auto qmp = co_await Qmp::connect(loop, std::move(monitor.qmp), std::move(on_event),
-                                   kAnswerTimeout);
+  auto qmp =
+      co_await Qmp::connect(loop, std::move(monitor.qmp), std::move(on_event), kAnswerTimeout);
   if (qmp) state->qmp = std::move(*qmp);
   loop.spawn(watch(state), "machine");
   if (!qmp) {
@@ -236,9 +240,8 @@ static Task<Result<void>> migrate(std::shared_ptr<State> state, Qmp& qmp, std::s
   while (!done() && !state->exit && !state->dropped)
     if (!co_await state->changed.wait(kSnapshotTimeout)) break;
   if (state->migration_status == "completed") co_return Result<void>();
-  co_return fail(Code::unavailable,
-                 fmt::format("the monitor's state did not move ({}): {}", state->migration_status,
-                             tidy(state->last_words)));
+  co_return fail(Code::unavailable, fmt::format("the monitor's state did not move ({}): {}",
+                                                state->migration_status, tidy(state->last_words)));
 }
 
 Task<Result<void>> QemuMachine::snapshot() {

@@ -52,7 +52,8 @@ struct Qmp::State {
       const auto* data = line.if_contains("data");
       if (name == nullptr) return false;
       static const json::object kNothing;
-      if (on_event) on_event(*name, data != nullptr && data->is_object() ? data->get_object() : kNothing);
+      if (on_event)
+        on_event(*name, data != nullptr && data->is_object() ? data->get_object() : kNothing);
     } else if (const auto* value = line.if_contains("return")) {
       answers.emplace_back(++answered, *value);
     } else if (const auto* error = line.if_contains("error")) {

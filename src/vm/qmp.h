@@ -36,7 +36,8 @@ class Qmp {
   // message carries its reason.
   Task<Result<boost::json::value>> call(std::string command, boost::json::object arguments,
                                         Duration timeout, int fd = -1);
-  Task<Result<void>> run(std::string command, Duration timeout);  // without arguments, answer unused
+  Task<Result<void>> run(std::string command,
+                         Duration timeout);  // without arguments, answer unused
 
   // Returns once the monitor has closed the connection, so that its last events have been seen.
   Task<void> wait_closed(Duration timeout);

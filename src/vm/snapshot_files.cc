@@ -44,24 +44,23 @@ Result<std::string> snapshot_key(const MachineSpec& spec, const QemuLaunch& laun
                                  {"file", TRY(disk_identity(disk))}});
   // The boot's id stands for processor, kernel and clock rate; the memory file is not flushed, so
   // after a power cut it is worth nothing anyway.
-  return json::serialize(json::object{
-      {"boot", os::read_boot_id()},
-      {"version", version},
-      {"accel", launch.accel},
-      {"kernel", TRY(file_identity(launch.kernel))},
-      {"initramfs", spec.initramfs.empty() ? "" : TRY(file_identity(spec.initramfs))},
-      {"command_line", kernel_command_line(spec, launch)},
-      {"cpus", spec.cpus},
-      {"memory_mb", spec.memory_mb},
-      {"disks", std::move(disks)},
-      {"mac", spec.network ? spec.network->guest_mac : ""}});
+  return json::serialize(
+      json::object{{"boot", os::read_boot_id()},
+                   {"version", version},
+                   {"accel", launch.accel},
+                   {"kernel", TRY(file_identity(launch.kernel))},
+                   {"initramfs", spec.initramfs.empty() ? "" : TRY(file_identity(spec.initramfs))},
+                   {"command_line", kernel_command_line(spec, launch)},
+                   {"cpus", spec.cpus},
+                   {"memory_mb", spec.memory_mb},
+                   {"disks", std::move(disks)},
+                   {"mac", spec.network ? spec.network->guest_mac : ""}});
 }
 
 Result<void> begin_snapshot(const MachineSpec& spec) {
   const auto& directory = spec.snapshot_directory;
   // Files are replaced, never written over: copies of an older snapshot may still be running on it.
-  for (const auto& path :
-       {manifest_file(directory), memory_file(directory), state_file(directory)})
+  for (const auto& path : {manifest_file(directory), memory_file(directory), state_file(directory)})
     if (::unlink(path.c_str()) != 0 && errno != ENOENT)
       return fail(errno_error("removing " + path, errno));
   const auto path = memory_file(directory);

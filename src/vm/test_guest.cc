@@ -3,7 +3,7 @@
 //
 //   hello    names disks and network, talks to the gateway, powers off
 //   tick     counts on the console for ever
-//   flood    writes two mebibytes to the console, powers off
+//   flood    writes 330 KB to the console, powers off
 //   panic    ends, which makes the kernel panic
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 namespace {
@@ -102,7 +103,7 @@ void talk_to_gateway() {
 }
 
 void flood() {
-  for (int i = 0; i < 32768; ++i)
+  for (int i = 0; i < 5000; ++i)
     printf("%06d 012345678901234567890123456789012345678901234567890123456\n", i);
 }
 
@@ -129,5 +130,6 @@ int main() {
     talk_to_gateway();
   }
   printf("guest is done\n");
+  tcdrain(1);  // the kernel powers off without waiting for its console
   reboot(RB_POWER_OFF);
 }

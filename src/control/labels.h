@@ -40,8 +40,8 @@ constexpr int kDiskMbMax = 4 * 1024 * 1024;
 struct Profile {
   std::string name;
   std::string image = "nimbus/base";
-  std::vector<std::string> entry;  // the job's command
-  model::Resources resources;
+  std::vector<std::string> entry = {};  // the job's command
+  model::Resources resources = {};
   int timeout_s = 3600;
 };
 

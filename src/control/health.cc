@@ -1,0 +1,81 @@
+#include "control/health.h"
+
+#include <array>
+
+#include "api/json_text.h"
+#include "api/openapi.h"
+#include "base/hash.h"
+
+namespace nimbus::control {
+namespace {
+
+constexpr std::array<std::string_view, 4> kStatuses = {"ok", "starting", "degraded", "unavailable"};
+
+// Compares digests, so that lengths tell nothing either.
+bool shows(const net::Request& request, const std::optional<Secret>& token) {
+  const auto bearer = request.bearer();
+  return token && bearer &&
+         equal_in_constant_time(sha256(*bearer), sha256(token->reveal()));
+}
+
+}  // namespace
+
+std::string_view to_string(PartStatus status) { return kStatuses[static_cast<size_t>(status)]; }
+
+void Health::add(std::string name, bool required, Check check) {
+  parts_.push_back({std::move(name), required, std::move(check)});
+}
+
+Health::Report Health::report() const {
+  Report report;
+  bool degraded = false;
+  api::JsonText parts;
+  for (const Part& part : parts_) {
+    const PartHealth health = part.check();
+    api::JsonText json;
+    json.text("status", to_string(health.status));
+    if (!health.detail.empty()) json.text("detail", health.detail);
+    parts.raw(part.name, json.finish());
+    degraded = degraded || health.status != PartStatus::ok;
+    if (part.required && health.status == PartStatus::unavailable) report.available = false;
+  }
+  report.json = api::JsonText()
+                    .text("status", !report.available ? "unavailable"
+                                    : degraded        ? "degraded"
+                                                      : "ready")
+                    .raw("parts", parts.finish())
+                    .finish();
+  return report;
+}
+
+void add_health_routes(net::Router& router, const Health& health, Metrics& metrics,
+                       std::optional<Secret> metrics_token) {
+  router.get("/healthz", [](net::Request&) -> Task<net::Response> {
+    co_return net::Response::text(200, "ok\n");
+  });
+  router.get("/readyz", [&health](net::Request&) -> Task<net::Response> {
+    const Health::Report report = health.report();
+    net::Response response = net::Response::json(report.available ? 200 : 503, report.json);
+    if (!report.available) response.headers.set("Retry-After", "5");
+    co_return response;
+  });
+  router.get("/metrics",
+             [&metrics, token = std::move(metrics_token)](
+                 net::Request& request) -> Task<net::Response> {
+               if (!shows(request, token) && !request.peer_is_loopback) {
+                 net::Response response = net::problem(
+                     Error{Code::unauthenticated, "the metrics token is missing or wrong",
+                           "send it as a bearer token, see metrics.token_file"});
+                 response.headers.set("WWW-Authenticate", "Bearer");
+                 co_return response;
+               }
+               net::Response response = net::Response::text(200, metrics.expose());
+               response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+               co_return response;
+             });
+  router.get("/openapi.json", [](net::Request&) -> Task<net::Response> {
+    co_return net::Response::json(200, std::string(api::openapi_json()));
+  });
+}
+
+}  // namespace nimbus::control

@@ -1,0 +1,185 @@
+#include "control/job_queue.h"
+
+#include "base/check.h"
+#include "base/text.h"
+
+namespace nimbus::control {
+namespace {
+
+bool fits(const model::Resources& resources, const Room& room) {
+  return (!room.cpus || resources.cpus <= *room.cpus) &&
+         (!room.memory_mb || resources.memory_mb <= *room.memory_mb) &&
+         (!room.disk_mb || resources.disk_mb <= *room.disk_mb);
+}
+
+void subtract(Room& room, const model::Resources& resources) {
+  --room.slots;
+  if (room.cpus) *room.cpus -= resources.cpus;
+  if (room.memory_mb) *room.memory_mb -= resources.memory_mb;
+  if (room.disk_mb) *room.disk_mb -= resources.disk_mb;
+}
+
+}  // namespace
+
+access::BucketRate JobQueue::rate(const DispatchLimits& limits) {
+  const auto per_minute = static_cast<double>(limits.jobs_per_minute);
+  return {per_minute / 60, per_minute};
+}
+
+JobQueue::Org& JobQueue::org(std::string_view name) {
+  auto [found, is_new] = orgs_.try_emplace(to_lower(name));
+  Org& org = found->second;
+  if (is_new) {
+    org.name = name;
+    org.limits = defaults_;
+    org.bucket = {rate(defaults_).capacity, Time()};
+  }
+  return org;
+}
+
+const JobQueue::Org* JobQueue::find(std::string_view name) const {
+  const auto found = orgs_.find(to_lower(name));
+  return found == orgs_.end() ? nullptr : &found->second;
+}
+
+// Changes what an org's rank is made of.
+template <typename Change>
+void JobQueue::update(Org& org, Change change) {
+  const std::string key = to_lower(org.name);
+  if (!org.queued.empty()) waiting_.erase({org.running, org.served, key});
+  change(org);
+  if (!org.queued.empty()) waiting_.insert({org.running, org.served, key});
+}
+
+void JobQueue::add(std::string_view name, const Ticket& ticket) {
+  Org& owner = org(name);
+  update(owner, [&](Org& org) { org.queued.insert_or_assign(ticket.job, ticket); });
+  org_of_[ticket.job] = &owner;
+}
+
+void JobQueue::remove(int64_t job) {
+  const auto found = org_of_.find(job);
+  if (found == org_of_.end()) return;
+  update(*found->second, [job](Org& org) { org.queued.erase(job); });
+  org_of_.erase(found);
+}
+
+size_t JobQueue::size(std::string_view name) const {
+  const Org* org = find(name);
+  return org == nullptr ? 0 : org->queued.size();
+}
+
+bool JobQueue::has_token(const Org& org, Time now) const {
+  if (org.limits.jobs_per_minute <= 0) return true;
+  return access::take(org.bucket, rate(org.limits), now).granted;
+}
+
+bool JobQueue::at_limit(const Org& org, Time now) const {
+  if (org.limits.concurrent_jobs > 0 && org.running >= org.limits.concurrent_jobs) return true;
+  return !has_token(org, now);
+}
+
+JobQueue::Org* JobQueue::next(const Room& room, Time now, int64_t& job, bool& any) {
+  for (const auto& [running, served, key] : waiting_) {
+    Org& org = orgs_.at(key);
+    if (at_limit(org, now)) continue;
+    any = true;
+    int looked = 0;
+    for (const auto& [id, ticket] : org.queued) {
+      if (++looked > kFitLookahead) break;
+      if (!fits(ticket.resources, room)) continue;
+      job = id;
+      return &org;
+    }
+  }
+  return nullptr;
+}
+
+std::vector<Pick> JobQueue::pick(Room room, Time now, bool* none_left) {
+  std::vector<Pick> picks;
+  bool any = false;
+  while (room.slots > 0) {
+    any = false;
+    int64_t job = 0;
+    Org* owner = next(room, now, job, any);
+    if (owner == nullptr) break;
+    const Ticket ticket = owner->queued.at(job);
+    update(*owner, [&](Org& org) {
+      org.queued.erase(job);
+      org.running += 1;
+      org.served = ++serving_;
+      if (org.limits.jobs_per_minute > 0) {
+        org.bucket = access::take(org.bucket, rate(org.limits), now).bucket;
+      }
+    });
+    org_of_.erase(job);
+    subtract(room, ticket.resources);
+    picks.push_back({owner->name, ticket});
+  }
+  if (none_left != nullptr) *none_left = room.slots > 0 && !any;
+  return picks;
+}
+
+void JobQueue::give_back(const Pick& pick) {
+  Org& owner = org(pick.org);
+  update(owner, [&](Org& org) {
+    org.queued.insert_or_assign(pick.ticket.job, pick.ticket);
+    org.running -= 1;
+    org.bucket.tokens += 1;
+  });
+  org_of_[pick.ticket.job] = &owner;
+}
+
+void JobQueue::drop(const Pick& pick) {
+  ended(pick.org);
+  org(pick.org).bucket.tokens += 1;
+}
+
+void JobQueue::began(std::string_view name) {
+  update(org(name), [](Org& org) { org.running += 1; });
+}
+
+void JobQueue::ended(std::string_view name) {
+  update(org(name), [](Org& org) {
+    CHECK(org.running > 0);
+    org.running -= 1;
+  });
+}
+
+int JobQueue::running(std::string_view name) const {
+  const Org* org = find(name);
+  return org == nullptr ? 0 : org->running;
+}
+
+void JobQueue::set_limits(std::string_view name, DispatchLimits limits) {
+  Org& owner = org(name);
+  // A bucket nobody has drawn on follows its limit; a used one keeps what it has.
+  if (owner.bucket.updated_at == Time()) owner.bucket.tokens = rate(limits).capacity;
+  owner.limits = limits;
+}
+
+DispatchLimits JobQueue::limits(std::string_view name) const {
+  const Org* org = find(name);
+  return org == nullptr ? defaults_ : org->limits;
+}
+
+void JobQueue::set_bucket(std::string_view name, const access::Bucket& bucket) {
+  org(name).bucket = bucket;
+}
+
+std::string JobQueue::hold_reason(std::string_view name, Time now) const {
+  const Org* org = find(name);
+  if (org == nullptr) return {};
+  const DispatchLimits& limits = org->limits;
+  if (limits.concurrent_jobs > 0 && org->running >= limits.concurrent_jobs) {
+    return "held: org " + org->name + " is at its limit of " +
+           std::to_string(limits.concurrent_jobs) + " concurrent jobs";
+  }
+  if (!has_token(*org, now)) {
+    return "held: org " + org->name + " is at its limit of " +
+           std::to_string(limits.jobs_per_minute) + " jobs per minute";
+  }
+  return {};
+}
+
+}  // namespace nimbus::control

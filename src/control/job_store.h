@@ -1,0 +1,60 @@
+// Jobs in the database: made, read, moved from state to state. Every move goes through `move_job`,
+// which knows the state machine's edges and records the transition.
+//
+// Threads: functions that take a Transaction run on a database thread; the others the loop's.
+// Not here: which job runs next (job_queue.h), who may run it (lease_book.h).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "access/scope.h"
+#include "base/task.h"
+#include "control/job.h"
+#include "db/database.h"
+
+namespace nimbus::control {
+
+// Stores a new job; its number. nullopt: GitHub's job is there already.
+Result<std::optional<int64_t>> insert_job(db::Transaction& tx, const Job& job);
+
+Result<std::optional<JobHead>> find_head(db::Transaction& tx, int64_t id);
+Result<std::optional<JobHead>> find_github_head(db::Transaction& tx, int64_t github_job_id,
+                                                int64_t run_attempt);
+// Writes what may have changed, without a transition.
+Result<void> save_head(db::Transaction& tx, const JobHead& head);
+
+// Moves the job and saves it. A lease ends here when the new state is not one of a lease; times of
+// start and end are set. The edge must exist (can_move).
+Result<JobChange> move_job(db::Transaction& tx, JobHead& head, model::JobState to,
+                           std::string reason, Time now);
+
+// Leases a queued job that is free to go: the next fence, one try more. The job as it now is; nullopt:
+// it is not queued any more.
+struct Claim {
+  std::string agent;
+  Time now;
+  Time expires_at;
+};
+Result<std::optional<Job>> claim_job(db::Transaction& tx, int64_t id, const Claim& claim);
+
+struct JobFilter {
+  access::OrgScope orgs;
+  std::optional<std::string> repo;
+  std::vector<model::JobState> states;  // any of; empty: all
+  std::vector<std::string> terms;       // all of
+  std::optional<Time> since;
+  std::optional<Time> until;
+  int64_t before = 0;  // only ids below; 0: from the newest
+  int limit = 50;
+};
+
+// Newest first.
+Result<std::vector<Job>> list_jobs(db::Transaction& tx, const JobFilter& filter);
+Result<std::optional<Job>> find_job(db::Transaction& tx, int64_t id);
+Result<std::vector<Job>> find_jobs(db::Transaction& tx, const std::vector<int64_t>& ids);
+// From its beginning, the implied first one included.
+Result<std::vector<model::Transition>> read_transitions(db::Transaction& tx, const Job& job);
+
+}  // namespace nimbus::control

@@ -1,0 +1,109 @@
+// A lease is control's promise that one agent, and no other, runs one job until a deadline. Every
+// grant takes the job's next fence; a report that carries an older one is refused as stale, so a
+// slow agent can never overwrite the work of its successor.
+//
+// A job whose lease runs out is queued again while it has tries left. A job of GitHub's that had
+// started is `lost`: GitHub has seen its runner and cannot run it twice.
+//
+// Threads: the loop's; each call is one database transaction.
+// Not here: which job comes next (job_queue.h), HTTP (lease_routes.h).
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "access/job_token.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "control/board.h"
+#include "control/job_store.h"
+#include "db/database.h"
+
+namespace nimbus::control {
+
+struct Assignment {
+  Job job;
+  Time expires_at;
+  std::string job_token;
+};
+
+struct Renewal {
+  Time expires_at;
+  bool cancel = false;
+  std::string job_token;
+};
+
+enum class EventType { booting, started, finished, abandoned };
+std::optional<EventType> find_event_type(std::string_view name);
+
+// What an agent reports about an execution. `seq` counts its reports upwards from 1.
+struct JobEvent {
+  int64_t fence = 0;
+  int64_t seq = 0;
+  EventType type = EventType::booting;
+  model::JobResult result = model::JobResult::failed;  // finished
+  std::optional<int64_t> exit_code;
+  std::string reason;
+  std::optional<int64_t> log_last_seq;
+};
+
+enum class ReportOutcome { recorded, repeated, stale, impossible };
+
+struct Report {
+  ReportOutcome outcome = ReportOutcome::recorded;
+  model::JobState state = model::JobState::queued;
+};
+
+class LeaseBook {
+ public:
+  struct Parts {
+    db::Database& database;
+    Board& board;
+    const access::JobTokens& job_tokens;
+    const Clock& clock;
+    Metrics& metrics;
+    Duration ttl;
+  };
+  explicit LeaseBook(Parts parts);
+
+  // Grants what the board picked for `agent`; fewer when a job is no longer queued or its org's
+  // bucket, as the database has it, is empty. On an error every pick is queued as before.
+  Task<Result<std::vector<Assignment>>> grant(std::string agent, std::vector<Pick> picks);
+  // Leases granted to `agent` that it has never mentioned, other than `running`: the answer that
+  // carried them was lost. The same assignments again, with the same fences.
+  Task<Result<std::vector<Assignment>>> repeat(std::string agent, std::vector<int64_t> running);
+
+  // Extends a live lease of `agent`. conflict: the fence is stale or the lease is over; the
+  // execution must stop.
+  Task<Result<Renewal>> renew(int64_t job, int64_t fence, std::string agent);
+  // not_found: no such job.
+  Task<Result<Report>> report(int64_t job, std::string agent, JobEvent event);
+
+  // Ends the leases whose deadline has passed. When this process itself was stopped for longer than
+  // a sweep should take, the agents could not renew: every lease gets a fresh ttl instead.
+  Task<void> sweep();
+  // Ends every lease of an agent whose executions are certainly gone (its host restarted).
+  Task<Result<void>> end_all(std::string agent, std::string why);
+
+  Duration ttl() const { return parts_.ttl; }
+  void count_stale(int64_t job, int64_t fence, const std::string& agent);
+
+ private:
+  struct Granted;
+  Assignment assignment(Job job, Time now, Time expires_at) const;
+  Task<void> end(int64_t job, int64_t fence, std::string why);
+
+  Parts parts_;
+  Duration swept_at_;
+  Counter& granted_;
+  Counter& renewed_;
+  Counter& expired_;
+  Counter& stale_;
+};
+
+// Puts a job whose execution is gone back into the queue, or ends it; see above.
+Result<JobChange> requeue_or_end(db::Transaction& tx, JobHead& head, std::string_view why, Time now);
+
+}  // namespace nimbus::control

@@ -1,0 +1,335 @@
+#include "control/webhook.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "access/audit.h"
+#include "access/scope.h"
+#include "api/json_text.h"
+#include "base/encoding.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/text.h"
+
+namespace nimbus::control {
+namespace {
+
+constexpr std::string_view kSignatureHeader = "X-Hub-Signature-256";
+constexpr std::string_view kTimestampHeader = "X-Hub-Signature-Timestamp";
+constexpr std::string_view kSignaturePrefix = "sha256=";
+constexpr size_t kDigestHexBytes = 64;
+constexpr size_t kBodyHashBytes = 16;
+constexpr size_t kOwnersKept = 16'384;
+constexpr std::string_view kWorkflowJob = "workflow_job";
+
+// The header's value when it stands there exactly once.
+std::optional<std::string_view> find_single(const net::Headers& headers, std::string_view name) {
+  if (headers.count(name) != 1) return std::nullopt;
+  return headers.find(name);
+}
+
+// The digest that the header claims; lower-case hexadecimal only.
+std::optional<std::string> find_signature(const net::Request& request) {
+  const auto header = find_single(request.headers, kSignatureHeader);
+  if (!header || !header->starts_with(kSignaturePrefix)) return std::nullopt;
+  const std::string_view hex = header->substr(kSignaturePrefix.size());
+  if (hex.size() != kDigestHexBytes) return std::nullopt;
+  const bool lower = std::all_of(hex.begin(), hex.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+  });
+  if (!lower) return std::nullopt;
+  auto digest = parse_hex(hex);
+  if (!digest) return std::nullopt;
+  return std::move(*digest);
+}
+
+std::optional<int64_t> parse_timestamp(std::string_view text) {
+  constexpr size_t kDigitsMax = 12;
+  if (text.empty() || text.size() > kDigitsMax || (text.size() > 1 && text[0] == '0')) {
+    return std::nullopt;
+  }
+  int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc() || end != text.data() + text.size() || seconds < 0) return std::nullopt;
+  return seconds;
+}
+
+bool is_json(std::string_view content_type) {
+  const std::string_view type = trim(content_type.substr(0, content_type.find(';')));
+  return equal_ignoring_case(type, "application/json");
+}
+
+bool is_visible(std::string_view text, size_t most) {
+  return !text.empty() && text.size() <= most &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+net::Response result_answer(int status, DeliveryResult result, std::optional<int64_t> job) {
+  api::JsonText json;
+  json.text("result", to_string(result));
+  if (job) json.integer("job", *job);
+  return net::Response::json(status, json.finish());
+}
+
+net::Response retry_after(net::Response response, Duration wait) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+  response.headers.set("Retry-After", std::to_string(std::max<int64_t>(1, seconds)));
+  return response;
+}
+
+}  // namespace
+
+struct Webhook::Keys {
+  std::vector<HmacKey> keys;
+};
+
+struct Webhook::Refusal {
+  int status = 400;
+  std::string detail;
+  std::string hint = {};
+};
+
+struct Webhook::Checked {
+  std::optional<Refusal> refusal;
+  Delivery delivery;
+};
+
+std::optional<WebhookMode> find_webhook_mode(std::string_view name) {
+  if (name == "github") return WebhookMode::github;
+  if (name == "relay") return WebhookMode::relay;
+  return std::nullopt;
+}
+
+Result<std::vector<Secret>> parse_webhook_secrets(std::string_view text) {
+  std::vector<Secret> secrets;
+  for (const std::string_view line : split(text, '\n')) {
+    const std::string_view secret = trim(line);
+    if (secret.empty()) continue;
+    if (secrets.size() == kWebhookSecretsMax) {
+      return fail(Code::bad_request, "more than " + std::to_string(kWebhookSecretsMax) + " secrets");
+    }
+    secrets.emplace_back(std::string(secret));
+  }
+  if (secrets.empty()) {
+    return fail(Code::bad_request, "no webhook secret", "write one secret a line");
+  }
+  return secrets;
+}
+
+Webhook::Webhook(Parts parts, WebhookOptions options)
+    : parts_(parts), options_(std::move(options)), keys_(std::make_shared<const Keys>()) {
+  if (options_.deliveries_per_minute_max > 0) {
+    const auto per_minute = static_cast<double>(options_.deliveries_per_minute_max);
+    limiter_.emplace(access::BucketRate{per_minute / 60, per_minute}, parts_.clock);
+  }
+}
+
+Webhook::~Webhook() = default;
+
+void Webhook::set_secrets(const std::vector<Secret>& secrets) {
+  auto keys = std::make_shared<Keys>();
+  for (const Secret& secret : secrets) keys->keys.emplace_back(secret.reveal());
+  keys_ = std::move(keys);
+}
+
+void Webhook::count(std::string_view result) {
+  Counter*& counter = counters_[std::string(result)];
+  if (counter == nullptr) {
+    counter = &parts_.metrics.counter("nimbus_deliveries_total", "Webhook deliveries by result.",
+                                      {{"result", std::string(result)}});
+  }
+  counter->add();
+}
+
+std::optional<Webhook::Refusal> Webhook::check_timestamp(const net::Request& request,
+                                                         Time now) const {
+  if (request.headers.count(kTimestampHeader) == 0) return std::nullopt;
+  const auto header = find_single(request.headers, kTimestampHeader);
+  const auto seconds = header ? parse_timestamp(*header) : std::nullopt;
+  if (!seconds) return Refusal{400, "X-Hub-Signature-Timestamp is not a number of Unix seconds"};
+  const int64_t off = to_seconds(now) - *seconds;
+  const int64_t most = std::chrono::duration_cast<std::chrono::seconds>(options_.tolerance).count();
+  if (off > most || off < -most) {
+    return Refusal{409, "X-Hub-Signature-Timestamp is " + std::to_string(off > 0 ? off : -off) +
+                            " s off, more than " + std::to_string(most) + " s",
+                   "check the clocks; a replayed request stays refused"};
+  }
+  return std::nullopt;
+}
+
+std::optional<Webhook::Refusal> Webhook::verify(const net::Request& request, const Keys& keys,
+                                                Time now) const {
+  const auto claimed = find_signature(request);
+  if (!claimed) {
+    return Refusal{401, "X-Hub-Signature-256 is missing or not 'sha256=' and 64 hexadecimal digits"};
+  }
+  std::string prefix;
+  if (options_.mode == WebhookMode::relay) {
+    const auto timestamp = find_single(request.headers, kTimestampHeader);
+    if (!timestamp || !parse_timestamp(*timestamp)) {
+      return Refusal{400, "X-Hub-Signature-Timestamp is missing or not a number of Unix seconds",
+                     "webhook.mode is relay: the relay signs `timestamp.body`"};
+    }
+    prefix = std::string(*timestamp) + ".";
+  }
+  // Every secret is tried, so that the time tells nothing about which one is right.
+  bool valid = false;
+  for (const HmacKey& key : keys.keys) {
+    const std::string digest = prefix.empty() ? key.sign(request.body) : key.sign(prefix, request.body);
+    valid |= equal_in_constant_time(digest, *claimed);
+  }
+  if (!valid) return Refusal{401, "the signature does not match"};
+  return check_timestamp(request, now);
+}
+
+Result<Delivery> Webhook::read_body(const net::Request& request, Time now) const {
+  Delivery delivery;
+  delivery.received_at = now;
+  delivery.guid = *request.headers.find("X-GitHub-Delivery");
+  delivery.event = *request.headers.find("X-GitHub-Event");
+  delivery.body_hash = to_hex(sha256(request.body).substr(0, kBodyHashBytes));
+  if (delivery.event != kWorkflowJob) {
+    const OtherEvent event = TRY(parse_other_event(request.body));
+    delivery.action = event.action;
+    delivery.owner = event.owner;
+    delivery.repo = event.repo;
+    return delivery;
+  }
+  auto event = TRY(parse_workflow_job(request.body));
+  if (!event) return delivery;
+  TRY(access::check_org_name(event->owner));
+  TRY(access::check_repo_name(event->repo));
+  if (now - event->newest > kReplayWindow) {
+    return fail(Code::conflict, "the newest time in the body is older than 35 days",
+                "GitHub does not send such a delivery; a replay stays refused");
+  }
+  delivery.action = to_string(event->rank);
+  delivery.owner = event->owner;
+  delivery.repo = event->repo;
+  if (const auto match = match_labels(event->labels, options_.profiles)) {
+    delivery.job = make_github_job(*event, *match, options_.tries_max, now);
+  }
+  delivery.workflow_job = std::move(*event);
+  return delivery;
+}
+
+Webhook::Checked Webhook::check(const net::Request& request, const Keys& keys, Time now) const {
+  if (auto refusal = verify(request, keys, now)) return {std::move(refusal), {}};
+  const auto type = find_single(request.headers, "Content-Type");
+  if (!type || !is_json(*type)) {
+    return {Refusal{415, "Content-Type is not application/json",
+                    "set the webhook's content type to application/json"}, {}};
+  }
+  const auto encoding = request.headers.find("Content-Encoding");
+  if (encoding && !equal_ignoring_case(*encoding, "identity")) {
+    return {Refusal{415, "an encoded body is not taken"}, {}};
+  }
+  const auto guid = find_single(request.headers, "X-GitHub-Delivery");
+  if (!guid || !is_visible(*guid, kDeliveryIdBytesMax)) {
+    return {Refusal{400, "X-GitHub-Delivery is missing or no delivery id"}, {}};
+  }
+  const auto event = find_single(request.headers, "X-GitHub-Event");
+  if (!event || !is_visible(*event, kDeliveryIdBytesMax)) {
+    return {Refusal{400, "X-GitHub-Event is missing or no event's name"}, {}};
+  }
+  auto delivery = read_body(request, now);
+  if (!delivery) {
+    const Error& error = delivery.error();
+    return {Refusal{http_status(error.code), error.message, error.hint}, {}};
+  }
+  return {std::nullopt, std::move(*delivery)};
+}
+
+net::Response Webhook::refuse(const net::Request& request, const Refusal& refusal) {
+  const std::string result = refusal.status == 401   ? "unsigned"
+                             : refusal.status == 409 ? "stale"
+                             : refusal.status == 415 ? "not_json"
+                                                     : "malformed";
+  count(result);
+  log_info("delivery refused", {{"status", refusal.status},
+                                {"why", refusal.detail},
+                                {"peer", request.peer_address},
+                                {"request", request.id}});
+  return net::problem(refusal.status, refusal.detail, refusal.hint);
+}
+
+std::string Webhook::owner_key(const WorkflowJob& event) {
+  return to_lower(event.owner) + "/" + std::to_string(event.owner_id.value_or(0));
+}
+
+Task<net::Response> Webhook::answer_known(Delivery delivery) {
+  std::function<Result<std::optional<StoredDelivery>>(db::Transaction&)> work =
+      [guid = delivery.guid](db::Transaction& tx) { return find_delivery(tx, guid); };
+  const auto known =
+      co_await parts_.database.read<std::optional<StoredDelivery>>(std::move(work));
+  if (!known) co_return net::problem(known.error());
+  if (!*known) {
+    co_return net::problem(Error{Code::unavailable, "storing the delivery met a conflict", {}});
+  }
+  const StoredDelivery& stored = **known;
+  const bool same = stored.body_hash == delivery.body_hash;
+  access::audit_later(parts_.database, parts_.clock.now(),
+                      {"github", same ? "delivery replayed" : "delivery id reused with another body",
+                       "delivery-" + delivery.guid, delivery.owner, ""});
+  if (!same) {
+    count("conflict");
+    co_return net::problem(409, "this delivery id came before with another body",
+                           "every event has a delivery id of its own");
+  }
+  count("duplicate");
+  co_return result_answer(200, DeliveryResult::duplicate, stored.job);
+}
+
+Task<net::Response> Webhook::store(Delivery delivery) {
+  std::optional<std::string> known_org;
+  std::string owner;
+  if (delivery.workflow_job && delivery.job) {
+    owner = owner_key(*delivery.workflow_job);
+    const auto found = org_of_owner_.find(owner);
+    if (found != org_of_owner_.end()) known_org = found->second;
+  }
+  auto shared = std::make_shared<Delivery>(std::move(delivery));
+  std::function<Result<DeliveryOutcome>(db::Transaction&)> work =
+      [this, shared, known_org](db::Transaction& tx) {
+        return accept_delivery(tx, parts_.orgs, *shared, known_org);
+      };
+  const auto outcome = co_await parts_.database.write<DeliveryOutcome>(std::move(work));
+  if (!outcome && outcome.error().code == Code::conflict) {
+    co_return co_await answer_known(std::move(*shared));
+  }
+  if (!outcome) {
+    count("unavailable");
+    log_error("storing a delivery", outcome.error());
+    co_return net::problem(Error{Code::unavailable, "the delivery could not be stored",
+                                 "deliver it again"});
+  }
+  if (!known_org && !owner.empty() && outcome->change) {
+    if (org_of_owner_.size() >= kOwnersKept) org_of_owner_.clear();
+    org_of_owner_.emplace(owner, outcome->org);
+  }
+  if (outcome->change) parts_.board.apply(*outcome->change);
+  count(to_string(outcome->result));
+  co_return result_answer(202, outcome->result, outcome->job);
+}
+
+Task<net::Response> Webhook::receive(net::Request& request) {
+  if (limiter_) {
+    if (const auto wait = limiter_->take(request.peer_address)) {
+      count("limited");
+      co_return retry_after(net::problem(429, "too many deliveries from this address"), *wait);
+    }
+  }
+  const Time now = parts_.clock.now();
+  const auto keys = keys_;
+  Checked checked;
+  if (request.body.size() <= kInlineBodyBytesMax) {
+    checked = check(request, *keys, now);
+  } else {
+    std::function<Checked()> call = [&] { return check(request, *keys, now); };
+    checked = co_await parts_.loop.blocking<Checked>(std::move(call));
+  }
+  if (checked.refusal) co_return refuse(request, *checked.refusal);
+  co_return co_await store(std::move(checked.delivery));
+}
+
+}  // namespace nimbus::control

@@ -1,5 +1,5 @@
-// The files of web/dist as they were when the program was built; none when the dashboard had not been
-// built. The bytes live in the program's read-only memory. Threads: any.
+// The files of web/dist as they were when the program was built; none when the dashboard had not
+// been built. The bytes live in the program's read-only memory. Threads: any.
 #pragma once
 
 #include <span>
@@ -8,7 +8,7 @@
 namespace nimbus::dashboard {
 
 struct EmbeddedFile {
-  std::string_view path;    // "/index.html"
+  std::string_view path;  // "/index.html"
   std::string_view bytes;
   std::string_view gzip;    // empty: not worth it
   std::string_view brotli;  // empty: not worth it

@@ -14,8 +14,8 @@ namespace {
 using net::Request;
 using net::Response;
 
-// First path segments that belong to protocols: an unknown path there is a client's mistake, which a
-// page would only hide.
+// First path segments that belong to protocols: an unknown path there is a client's mistake, which
+// a page would only hide.
 constexpr std::array<std::string_view, 7> kApiSegments = {"api",   "v1",    "v2",   "webhooks",
                                                           "_apis", "twirp", "blobs"};
 
@@ -96,7 +96,8 @@ Response not_found() {
 
 StaticFiles::StaticFiles(std::span<const EmbeddedFile> files) {
   for (const EmbeddedFile& file : files) {
-    entries_.emplace(std::string(file.path), Entry{&file, to_hex(sha256(file.bytes)).substr(0, 32)});
+    entries_.emplace(std::string(file.path),
+                     Entry{&file, to_hex(sha256(file.bytes)).substr(0, 32)});
   }
 }
 

@@ -1,7 +1,7 @@
-// The dashboard's files over HTTP: each by its path, and the page itself for every other path that a
-// browser opens (/jobs/12 is the page's business). Hashed assets may be cached for ever, everything
-// else is asked for again by its ETag. Every answer carries the headers that keep the page to itself:
-// no foreign scripts, styles, connections or frames.
+// The dashboard's files over HTTP: each by its path, and the page itself for every other path that
+// a browser opens (/jobs/12 is the page's business). Hashed assets may be cached for ever,
+// everything else is asked for again by its ETag. Every answer carries the headers that keep the
+// page to itself: no foreign scripts, styles, connections or frames.
 //
 // Threads: the loop's; immutable once made.
 // Not here: the session cookie (session_routes.h), the bytes (embedded_files.h).
@@ -23,7 +23,8 @@ void add_dashboard_routes(net::Router& router);
 
 class StaticFiles {
  public:
-  // `files` outlive this. Without an /index.html among them the page says how to build the dashboard.
+  // `files` outlive this. Without an /index.html among them the page says how to build the
+  // dashboard.
   explicit StaticFiles(std::span<const EmbeddedFile> files);
 
   // A file of that path, the page when the client takes HTML and the path is not an API's, or a 404

@@ -1,0 +1,418 @@
+#include "agent/agent.h"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <set>
+
+#include "agent/slot.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "os/atomic_file.h"
+#include "os/cgroup.h"
+#include "os/lock_file.h"
+#include "os/process.h"
+
+namespace nimbus::agent {
+namespace {
+
+constexpr Duration kForever = std::chrono::hours(1);
+constexpr Duration kIdlePoll = std::chrono::seconds(10);  // says that we are here while all is busy
+constexpr size_t kCredentialBytesMax = 64 * 1024;
+
+std::string host_name() {
+  utsname host{};
+  (void)::uname(&host);
+  return host.nodename;
+}
+
+Result<Credential> read_credential(const std::string& path) {
+  const auto object = TRY(parse_json_object(TRY(os::read_file(path, kCredentialBytesMax))));
+  Credential credential;
+  credential.id.value = TRY(read_text(object, "id"));
+  credential.secret = Secret(TRY(read_text(object, "credential")));
+  return credential;
+}
+
+Result<void> write_credential(const std::string& path, const Credential& credential) {
+  boost::json::object object;
+  object["id"] = credential.id.value;
+  object["credential"] = credential.secret.reveal();
+  return os::write_file_atomically(path, boost::json::serialize(object) + "\n", 0600);
+}
+
+}  // namespace
+
+struct Agent::State : std::enable_shared_from_this<State> {
+  State(AgentParts p, AgentOptions o, ImageLookup i, os::LockFile l, std::unique_ptr<Journal> j)
+      : parts(p),
+        options(std::move(o)),
+        images(std::move(i)),
+        lock(std::move(l)),
+        journal(std::move(j)),
+        client(p.loop),
+        control(client, options.server, p.clock),
+        budget(options.spool_bytes_max),
+        execution_context{p.loop,   control,  *journal, budget, p.clock,
+                          p.random, p.metrics, options, {}},
+        slot_context{execution_context, p.driver, p.places, images, false, Duration(0), {}, {}, {}},
+        changed(p.loop) {}
+
+  AgentParts parts;
+  AgentOptions options;
+  ImageLookup images;
+  os::LockFile lock;
+  std::unique_ptr<Journal> journal;
+  net::Client client;
+  ControlClient control;
+  SpoolBudget budget;
+  ExecutionContext execution_context;
+  SlotContext slot_context;
+  net::Notifier changed;
+  AgentFacts facts;
+  std::vector<std::unique_ptr<Slot>> slots;
+  std::set<std::shared_ptr<Execution>> executions;  // until their report is accepted
+  AgentStatus status;
+  std::optional<Error> refused;  // by the server, for good
+
+  Task<Result<void>> run();
+  Task<Result<void>> find_facts();
+  Task<Result<void>> find_credential();
+  Task<Result<void>> recover();
+  Task<void> recover_execution(JournaledExecution row, std::set<int>& kept);
+  Task<void> destroy_stray(int slot, std::string identity);
+  Task<void> poll(std::shared_ptr<State> self);
+  Task<void> give_back(std::shared_ptr<State> self, Assignment assignment);
+  Task<void> run_slot(std::shared_ptr<State> self, Slot* slot, bool once);
+  void take(std::vector<Assignment> assignments);
+  void hold(std::shared_ptr<Execution> execution);
+  int count(bool (*is)(const Slot&)) const;
+  void slots_changed();
+  bool wants_warm() const;
+};
+
+Agent::Agent(std::shared_ptr<State> state) : state_(std::move(state)) {}
+Agent::~Agent() = default;
+
+Result<std::unique_ptr<Agent>> Agent::open(AgentParts parts, AgentOptions options,
+                                           ImageLookup images) {
+  TRY(os::make_directories(options.directory + "/spool"));
+  auto lock = TRY_IN("starting the agent", os::LockFile::acquire(options.directory + "/lock"));
+  auto journal = TRY(Journal::open(options.directory + "/journal.db", parts.clock.now()));
+  if (options.name.empty()) options.name = host_name();
+  options.warm = std::min(options.warm, options.slots);
+  return std::unique_ptr<Agent>(new Agent(std::make_shared<State>(
+      parts, std::move(options), std::move(images), std::move(lock), std::move(journal))));
+}
+
+Task<Result<void>> Agent::run() {
+  const auto state = state_;
+  co_return co_await state->run();
+}
+
+void Agent::stop(Duration patience) {
+  state_->slot_context.stopping = true;
+  state_->slot_context.stop_at = state_->parts.clock.steady() + patience;
+  for (const auto& execution : state_->executions) {
+    execution->stop_by(state_->slot_context.stop_at);
+  }
+  for (const auto& slot : state_->slots) slot->wake();
+  state_->changed.notify_all();
+}
+
+AgentStatus Agent::status() const { return state_->status; }
+
+// --- start ---------------------------------------------------------------------------------------
+
+Task<Result<void>> Agent::State::run() {
+  const auto self = shared_from_this();
+  slot_context.wants_warm = [this] { return wants_warm(); };
+  slot_context.on_change = [this] { slots_changed(); };
+  slot_context.on_execution = [this](std::shared_ptr<Execution> e) { hold(std::move(e)); };
+  status.detail = "starting";
+  CO_TRY(co_await find_facts());
+  CO_TRY(co_await find_credential());
+  CO_TRY(co_await recover());
+  log_info("agent ready", {{"agent", execution_context.credential.id.value},
+                           {"server", options.server},
+                           {"slots", options.slots},
+                           {"warm", options.warm},
+                           {"vmm", facts.vmm},
+                           {"accel", facts.accel},
+                           {"cgroup", facts.cgroup}});
+  for (const auto& slot : slots) {
+    const bool once = slot->index() >= options.slots;
+    parts.loop.spawn(run_slot(self, slot.get(), once), "slot");
+  }
+  parts.loop.spawn(poll(self), "ask for jobs");
+  while (!slot_context.stopping && !refused) (void)co_await changed.wait(kForever);
+  // A refused agent has no leases: its executions find out by themselves.
+  slot_context.stopping = true;
+  for (const auto& slot : slots) slot->wake();
+  const auto is_live = [](const Slot& slot) { return slot.state() != Slot::State::gone; };
+  while (count(is_live) > 0) (void)co_await changed.wait(kForever);
+  // Reports that the server does not take now are in the journal and taken up at the next start.
+  const Duration until = parts.clock.steady() + options.retry_max;
+  while (!executions.empty() && parts.clock.steady() < until) {
+    (void)co_await changed.wait(until - parts.clock.steady());
+  }
+  status.connected = false;
+  status.detail = "stopped";
+  if (refused) co_return fail(*refused);
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Agent::State::find_facts() {
+  auto capabilities = co_await parts.driver.preflight(options.kernel);
+  if (!capabilities) {
+    co_return fail(std::move(capabilities.error()).in("looking for a way to run microVMs"));
+  }
+  facts.name = options.name;
+  facts.slots = options.slots;
+  facts.version = options.version;
+  facts.vmm = capabilities->vmm;
+  facts.accel = capabilities->accel;
+  facts.boot_id = os::read_boot_id();
+  facts.cgroup = os::to_string(os::Cgroup::find_support().kind);
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Agent::State::find_credential() {
+  const std::string path = options.directory + "/credential";
+  auto known = read_credential(path);
+  if (known) {
+    execution_context.credential = std::move(*known);
+    co_return Result<void>{};
+  }
+  if (options.enrollment_token.empty()) {
+    co_return fail(Code::unauthenticated, "this agent is not enrolled with " + options.server,
+                   "make a token with nimbus agent enroll and start the agent with it");
+  }
+  Duration pause = options.retry_first;
+  for (;;) {
+    auto enrolled = co_await control.enroll(options.enrollment_token, facts);
+    if (enrolled) {
+      CO_TRY(write_credential(path, *enrolled));
+      execution_context.credential = std::move(*enrolled);
+      co_return Result<void>{};
+    }
+    if (enrolled.error().code != Code::unavailable || slot_context.stopping) {
+      co_return fail(std::move(enrolled.error()).in("enrolling with " + options.server));
+    }
+    status.detail = enrolled.error().message;
+    (void)co_await changed.wait(pause);
+    pause = std::min(pause * 2, options.retry_max);
+  }
+}
+
+// --- what an earlier life left -------------------------------------------------------------------
+
+Task<Result<void>> Agent::State::recover() {
+  std::function<Result<std::vector<JournaledExecution>>()> read = [this] { return journal->read(); };
+  CO_TRY_ASSIGN(auto rows, co_await parts.loop.blocking(std::move(read)));
+  using Machines = std::vector<std::pair<int, std::string>>;
+  std::function<Result<Machines>()> read_machines = [this] { return journal->read_machines(); };
+  CO_TRY_ASSIGN(const Machines machines, co_await parts.loop.blocking(std::move(read_machines)));
+
+  for (int index = 0; index < options.slots; ++index) {
+    slots.push_back(std::make_unique<Slot>(slot_context, index));
+  }
+  std::set<int> kept;
+  for (JournaledExecution& row : rows) co_await recover_execution(std::move(row), kept);
+  for (const auto& [slot, identity] : machines) {
+    if (!kept.contains(slot)) co_await destroy_stray(slot, identity);
+  }
+  std::function<Result<void>()> sweep = [this, &kept]() -> Result<void> {
+    for (const int index : TRY(parts.places.list())) {
+      if (kept.contains(index)) continue;
+      log_info("removing what an earlier run left in a slot", {{"slot", index}});
+      if (auto removed = parts.places.remove(index); !removed) {
+        log_error("slot is not empty", removed.error());
+      }
+    }
+    return {};
+  };
+  co_return co_await parts.loop.blocking(std::move(sweep));
+}
+
+Task<void> Agent::State::recover_execution(JournaledExecution row, std::set<int>& kept) {
+  auto assignment = parse_journaled_assignment(row.assignment);
+  if (!assignment) {
+    log_error("journal holds an assignment that cannot be read", assignment.error());
+    (void)co_await journal->end(row.key);
+    co_return;
+  }
+  auto execution = std::make_shared<Execution>(execution_context, std::move(*assignment), row.slot);
+  const JournaledExecution before = row;
+  if (auto resumed = co_await execution->resume(std::move(row)); !resumed) {
+    log_error("execution cannot be taken up again", resumed.error());
+    co_return;
+  }
+  hold(execution);
+  if (before.ended) {
+    parts.loop.spawn(execution->conclude_again(), "conclude again");
+    co_return;
+  }
+  Verdict verdict{Verdict::Kind::abandoned, {}, {}, "the agent restarted before the VM ran", false};
+  if (!before.machine.empty()) {
+    auto identity = vm::parse_machine_identity(before.machine);
+    Result<std::unique_ptr<vm::Machine>> machine = fail(Code::corrupt, "unreadable identity");
+    if (identity) machine = co_await parts.driver.adopt(std::move(*identity));
+    std::function<Result<ImageRoot>()> look = [this, &execution] {
+      return images(execution->spec().image);
+    };
+    if (machine) {
+      auto image = co_await parts.loop.blocking(std::move(look));
+      if (before.slot >= options.slots) {
+        slots.push_back(std::make_unique<Slot>(slot_context, before.slot));
+      }
+      const auto slot = std::find_if(slots.begin(), slots.end(), [&](const auto& other) {
+        return other->index() == before.slot;
+      });
+      log_info("VM of a running job is taken up again", {{"job", execution->key().job.value},
+                                                         {"slot", before.slot}});
+      (*slot)->adopt(execution, std::move(*machine), image ? std::move(*image) : ImageRoot{});
+      kept.insert(before.slot);
+      co_return;
+    }
+    verdict.reason = "the agent restarted and the VM was gone";
+    if (before.started) verdict.kind = Verdict::Kind::finished;
+  }
+  parts.loop.spawn(execution->conclude(std::move(verdict), ""), "conclude");
+}
+
+Task<void> Agent::State::destroy_stray(int slot, std::string text) {
+  auto identity = vm::parse_machine_identity(text);
+  if (identity) {
+    auto machine = co_await parts.driver.adopt(std::move(*identity));
+    if (machine) {
+      log_info("ending a VM that an earlier run left", {{"slot", slot}});
+      (void)co_await (*machine)->destroy();
+    }
+  }
+  (void)co_await journal->forget_machine(slot);
+}
+
+// --- work ----------------------------------------------------------------------------------------
+
+Task<void> Agent::State::run_slot(std::shared_ptr<State>, Slot* slot, bool once) {
+  co_await slot->run(once);
+}
+
+// The question that is open when the agent stops is not waited for: see `give_back`.
+Task<void> Agent::State::poll(std::shared_ptr<State>) {
+  const auto is_free = [](const Slot& slot) { return slot.free(); };
+  Duration pause = options.retry_first;
+  while (!slot_context.stopping) {
+    PollRequest request;
+    request.slots_free = count(is_free);
+    // With nothing free there is nothing to wait for, but the server should know that we are here.
+    request.wait = request.slots_free > 0 ? options.poll_wait : Duration(0);
+    for (const auto& execution : executions) request.running.push_back(execution->key());
+    for (const auto& slot : slots) {
+      if (const auto pending = slot->pending()) request.running.push_back(*pending);
+    }
+    facts.warm = status.warm;
+    auto answer = co_await control.poll(execution_context.credential, request, facts);
+    if (answer) {
+      status.connected = true;
+      status.detail = "waiting for jobs";
+      pause = options.retry_first;
+      take(std::move(*answer));
+      if (count(is_free) == 0 && !slot_context.stopping) (void)co_await changed.wait(kIdlePoll);
+      continue;
+    }
+    status.connected = false;
+    status.detail = answer.error().message;
+    if (answer.error().code == Code::unauthenticated || answer.error().code == Code::forbidden ||
+        answer.error().code == Code::not_found) {
+      refused = std::move(answer.error()).in("asking " + options.server + " for jobs");
+      changed.notify_all();
+      co_return;
+    }
+    log_warn("server does not answer", {{"reason", answer.error().message}});
+    (void)co_await changed.wait(pause);
+    pause = std::min(pause * 2, options.retry_max);
+  }
+}
+
+// For a job that was given to an agent that is already stopping: another one need not wait for the
+// lease to run out.
+Task<void> Agent::State::give_back(std::shared_ptr<State>, Assignment assignment) {
+  std::string body = boost::json::serialize(
+      boost::json::object{{"fence", assignment.key.fence.value},
+                          {"seq", 1},
+                          {"type", "abandoned"},
+                          {"reason", "the agent is stopping"},
+                          {"log_last_seq", 0}});
+  auto sent = co_await control.send_event(execution_context.credential, assignment.key.job,
+                                          std::move(body));
+  if (!sent) log_warn("job is not given back", {{"job", assignment.key.job.value}});
+}
+
+void Agent::State::take(std::vector<Assignment> assignments) {
+  for (Assignment& assignment : assignments) {
+    if (slot_context.stopping) {
+      parts.loop.spawn(give_back(shared_from_this(), std::move(assignment)), "give back");
+      continue;
+    }
+    Slot* best = nullptr;
+    int best_fit = -1;
+    for (const auto& slot : slots) {
+      const int fit = slot->fit(assignment.spec);
+      if (fit > best_fit) {
+        best_fit = fit;
+        best = slot.get();
+      }
+    }
+    if (best == nullptr) {
+      // It stays leased to us until the lease runs out, and goes to another agent then.
+      log_error("server gave more jobs than there are slots",
+                Error{Code::internal, "job " + std::to_string(assignment.key.job.value)});
+      continue;
+    }
+    log_info("job assigned", {{"job", assignment.key.job.value},
+                              {"fence", assignment.key.fence.value},
+                              {"slot", best->index()},
+                              {"warm", best_fit == 3}});
+    best->assign(std::move(assignment));
+  }
+}
+
+void Agent::State::hold(std::shared_ptr<Execution> execution) {
+  execution->on_done = [this, weak = std::weak_ptr<Execution>(execution)] {
+    if (const auto done = weak.lock()) executions.erase(done);
+    changed.notify_all();
+  };
+  executions.insert(std::move(execution));
+}
+
+int Agent::State::count(bool (*is)(const Slot&)) const {
+  return static_cast<int>(
+      std::count_if(slots.begin(), slots.end(), [is](const auto& slot) { return is(*slot); }));
+}
+
+bool Agent::State::wants_warm() const {
+  return !slot_context.stopping &&
+         count([](const Slot& slot) { return slot.warming(); }) < options.warm;
+}
+
+void Agent::State::slots_changed() {
+  status.slots = options.slots;
+  status.slots_free = count([](const Slot& slot) { return slot.free(); });
+  status.busy = count([](const Slot& slot) { return slot.state() == Slot::State::busy; });
+  status.warm = count([](const Slot& slot) { return slot.warm(); });
+  const auto gauge = [this](const char* state) -> Gauge& {
+    return parts.metrics.gauge("nimbus_agent_slots", "Slots of this agent by state.",
+                               {{"state", state}});
+  };
+  gauge("idle").set(status.slots_free - status.warm);
+  gauge("warm").set(status.warm);
+  gauge("busy").set(status.busy);
+  // One slot's change may be another's turn to keep a VM ready.
+  for (const auto& slot : slots) slot->wake();
+  changed.notify_all();
+}
+
+}  // namespace nimbus::agent

@@ -1,0 +1,380 @@
+#include "agent/execution.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "agent/guest_job.h"
+#include "base/encoding.h"
+#include "base/log.h"
+#include "base/text.h"
+
+namespace nimbus::agent {
+namespace {
+
+namespace json = boost::json;
+
+constexpr Duration kRenewWaitMax = std::chrono::seconds(10);
+constexpr Duration kKillMargin = std::chrono::milliseconds(800);    // past a cancel's grace
+constexpr Duration kOverdueMargin = std::chrono::seconds(30);       // past the job's own timeout
+constexpr Duration kForever = std::chrono::hours(1);
+constexpr size_t kConsoleLinesMax = 40;
+constexpr size_t kConsoleLineBytesMax = 400;
+constexpr size_t kReasonBytesMax = 500;
+constexpr size_t kEntropyBytes = 32;
+
+void sooner(Duration& until, const std::optional<Duration>& at) {
+  if (at) until = std::min(until, *at);
+}
+
+}  // namespace
+
+Execution::Execution(ExecutionContext& context, Assignment assignment, int slot)
+    : context_(context),
+      assignment_(std::move(assignment)),
+      slot_(slot),
+      changed_(context.loop),
+      assigned_at_(context.clock.steady()) {}
+
+Execution::~Execution() = default;
+
+Task<Result<void>> Execution::begin() {
+  JournaledExecution row;
+  row.key = key();
+  row.slot = slot_;
+  row.assignment = assignment_.json;
+  row.lease_expires_at = assignment_.lease.expires_at;
+  co_return co_await resume(std::move(row));
+}
+
+Task<Result<void>> Execution::resume(JournaledExecution row) {
+  resumed_ = assignment_.lease.job_token.empty();  // the journal keeps no credential
+  started_ = given_ = row.started;
+  event_seq_ = row.event_seq;
+  events_.assign(row.events.begin(), row.events.end());
+
+  ForwarderOptions options;
+  options.key = key();
+  options.org = spec().org;
+  options.spool_path = context_.options.directory + "/spool/" + std::to_string(key().job.value) +
+                       "-" + std::to_string(key().fence.value) + ".spool";
+  options.last_seq = row.log_seq;
+  options.resumed = resumed_;
+  options.retry_first = context_.options.retry_first;
+  options.retry_max = context_.options.retry_max;
+  options.on_progress = [journal = &context_.journal, key = key()](int64_t seq) {
+    journal->note_log_seq(key, seq);
+  };
+  options.on_stale = [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->become_stale("the server refuses its fence");
+  };
+  forwarder_ = std::make_shared<LogForwarder>(context_.loop, context_.control, context_.budget,
+                                              context_.clock, context_.metrics, std::move(options));
+  if (!resumed_) {
+    CO_TRY(co_await context_.journal.begin(std::move(row)));
+    take_lease(assignment_.lease);
+  } else {
+    CO_TRY(co_await forwarder_->resume());
+    // Nobody knows how long it still lasts until the server has been asked.
+    lease_until_ = context_.clock.steady();
+  }
+  keeping_lease_ = true;
+  context_.loop.spawn(keep_lease(shared_from_this()), "keep lease");
+  co_return Result<void>{};
+}
+
+// --- the lease -----------------------------------------------------------------------------------
+
+void Execution::become_stale(std::string why) {
+  if (stale_ || done_) return;
+  stale_ = true;
+  stale_reason_ = std::move(why);
+  log_warn("execution is over for the server",
+           {{"job", key().job.value}, {"fence", key().fence.value}, {"reason", stale_reason_}});
+  changed_.notify_all();
+}
+
+void Execution::take_lease(const Lease& lease) {
+  lease_length_ = lease.left;
+  lease_until_ = context_.clock.steady() + lease.left;
+  job_token_ = lease.job_token;
+  forwarder_->set_token(lease.job_token);
+  if (!lease.cancel || cancelled_) return;
+  cancelled_ = true;
+  kill_at_ = context_.clock.steady() + context_.options.cancel_grace + kKillMargin;
+  if (gateway_ != nullptr) gateway_->cancel(context_.options.cancel_grace);
+  log_info("job is cancelled", {{"job", key().job.value}});
+  changed_.notify_all();
+}
+
+Task<void> Execution::keep_lease(std::shared_ptr<Execution>) {
+  Duration pause = context_.options.retry_first;
+  while (!done_ && !stale_) {
+    const Duration third = std::max<Duration>(lease_length_ / 3, std::chrono::milliseconds(100));
+    const Duration wait = cancelled_ ? Duration(0) : std::min(kRenewWaitMax, third);
+    const Duration asked_at = context_.clock.steady();
+    const auto lease = co_await context_.control.renew(context_.credential, key(),
+                                                       lease_length_ > Duration(0) ? wait : Duration(0));
+    if (done_ || stale_) break;
+    if (lease) {
+      take_lease(*lease);
+      context_.journal.note_lease(key(), lease->expires_at);
+      pause = context_.options.retry_first;
+      // A server that does not hold the question back is not asked more often for that.
+      const Duration next = asked_at + (cancelled_ ? third : wait);
+      const Duration now = context_.clock.steady();
+      if (now < next && !done_) (void)co_await changed_.wait(next - now);
+      continue;
+    }
+    if (lease.error().code != Code::unavailable) {
+      become_stale(lease.error().message);
+      break;
+    }
+    if (context_.clock.steady() >= lease_until_ + context_.options.lease_grace) {
+      become_stale("the lease ran out while the server was away");
+      break;
+    }
+    (void)co_await changed_.wait(pause);
+    pause = std::min(pause * 2, context_.options.retry_max);
+  }
+  keeping_lease_ = false;
+  changed_.notify_all();
+}
+
+// --- the job in its VM ---------------------------------------------------------------------------
+
+Task<void> Execution::note_booting() {
+  if (const auto noted = co_await add_event("booting", nullptr); !noted) {
+    log_error("event is not recorded", noted.error());
+  }
+}
+
+GuestWork Execution::make_work(ImageRoot image) {
+  GuestWork work;
+  const auto self = shared_from_this();
+  work.forwarder = forwarder_;
+  work.job_token = [self] { return self->job_token_; };
+  work.job_body = [self, env = std::move(image.env)] {
+    const std::string entropy = self->context_.random.bytes(kEntropyBytes);
+    return guest_job_body(self->key(), self->spec(), env, self->context_.clock.now(), entropy);
+  };
+  work.on_given = [self] {
+    self->given_ = true;
+    self->changed_.notify_all();
+  };
+  work.on_started = [self]() -> Task<Result<void>> {
+    if (self->started_) co_return Result<void>{};
+    CO_TRY(co_await self->context_.journal.set_started(self->key()));
+    CO_TRY(co_await self->add_event("started", nullptr));
+    self->started_ = true;
+    const Duration took = self->context_.clock.steady() - self->assigned_at_;
+    self->context_.metrics
+        .histogram("nimbus_job_start_seconds", "From an assignment to the job's first instruction.")
+        .observe(std::chrono::duration<double>(took).count());
+    co_return Result<void>{};
+  };
+  work.on_finished = [self](GuestReport report) {
+    self->report_ = std::move(report);
+    self->changed_.notify_all();
+  };
+  return work;
+}
+
+Task<void> Execution::watch(std::shared_ptr<Execution>, std::shared_ptr<vm::Machine> machine) {
+  exit_ = co_await machine->wait_exit();
+  changed_.notify_all();
+}
+
+Task<Verdict> Execution::run(std::shared_ptr<vm::Machine> machine, Gateway& gateway,
+                             ImageRoot image) {
+  const auto self = shared_from_this();
+  gateway_ = &gateway;
+  gateway.give(make_work(std::move(image)));
+  if (cancelled_) gateway.cancel(context_.options.cancel_grace);
+  context_.loop.spawn(watch(self, machine), "watch machine");
+  const Duration begun = context_.clock.steady();
+  if (!started_) boot_deadline_ = begun + context_.options.boot_timeout;
+  for (;;) {
+    const Duration now = context_.clock.steady();
+    if (given_ && !job_deadline_) {
+      job_deadline_ = now + std::chrono::seconds(spec().timeout_s) + kOverdueMargin;
+    }
+    if (auto verdict = find_verdict(now, gateway)) {
+      gateway_ = nullptr;
+      co_return std::move(*verdict);
+    }
+    (void)co_await changed_.wait(next_deadline(now, gateway) - now);
+  }
+}
+
+std::optional<Verdict> Execution::find_verdict(Duration now, Gateway& gateway) {
+  using model::JobResult;
+  const auto past = [&](const std::optional<Duration>& at) { return at && now >= *at; };
+  const auto finished = [](JobResult result, std::string reason) {
+    return Verdict{Verdict::Kind::finished, result, {}, std::move(reason), false};
+  };
+  if (stale_) return Verdict{Verdict::Kind::stale, {}, {}, stale_reason_, false};
+  if (report_) {
+    return Verdict{Verdict::Kind::finished, report_->result, report_->exit_code, report_->reason,
+                   true};
+  }
+  if (cancelled_ && (exit_ || !given_ || past(kill_at_))) {
+    return finished(JobResult::cancelled, "cancelled");
+  }
+  if (exit_) return died();
+  if (past(boot_deadline_) && !gateway.parked() && !given_) {
+    return Verdict{Verdict::Kind::abandoned, {}, {}, "the guest did not start in time", false};
+  }
+  if (past(job_deadline_)) {
+    return finished(JobResult::timed_out,
+                    "timed out after " + std::to_string(spec().timeout_s) + " s");
+  }
+  if (past(stop_at_)) return finished(JobResult::failed, "the agent was stopped");
+  return std::nullopt;
+}
+
+Duration Execution::next_deadline(Duration now, const Gateway& gateway) const {
+  Duration until = now + kForever;
+  if (!gateway.parked() && !given_) sooner(until, boot_deadline_);
+  sooner(until, job_deadline_);
+  sooner(until, kill_at_);
+  sooner(until, stop_at_);
+  return std::max(until, now + std::chrono::milliseconds(1));
+}
+
+Verdict Execution::died() const {
+  std::string how = "the VM ended: " + std::string(vm::to_string(exit_->kind));
+  if (!exit_->detail.empty()) how += " (" + exit_->detail + ")";
+  if (!started_) return Verdict{Verdict::Kind::abandoned, {}, {}, how, false};
+  return Verdict{Verdict::Kind::finished, model::JobResult::failed, {}, how, false};
+}
+
+void Execution::stop_by(Duration steady) {
+  stop_at_ = steady;
+  changed_.notify_all();
+}
+
+// --- the report ----------------------------------------------------------------------------------
+
+Task<Result<void>> Execution::add_event(std::string_view type, const Verdict* verdict) {
+  JournaledEvent event;
+  event.seq = ++event_seq_;
+  json::object body;
+  body["fence"] = key().fence.value;
+  body["seq"] = event.seq;
+  body["type"] = type;
+  body["at"] = to_rfc3339(context_.clock.now());
+  if (verdict != nullptr) {
+    if (verdict->kind == Verdict::Kind::finished) {
+      body["result"] = model::to_string(verdict->result);
+      if (verdict->exit_code) body["exit_code"] = *verdict->exit_code;
+    }
+    body["reason"] = to_utf8_lossy(verdict->reason.substr(0, kReasonBytesMax));
+    body["log_last_seq"] = forwarder_->last_seq();
+  }
+  event.body = json::serialize(body);
+  CO_TRY(co_await context_.journal.add_event(key(), event, verdict != nullptr));
+  events_.push_back(std::move(event));
+  if (!delivering_) {
+    delivering_ = true;
+    context_.loop.spawn(deliver_events(shared_from_this()), "deliver events");
+  }
+  co_return Result<void>{};
+}
+
+Task<void> Execution::deliver_events(std::shared_ptr<Execution>) {
+  Duration pause = context_.options.retry_first;
+  while (!events_.empty() && !stale_) {
+    const JournaledEvent event = events_.front();
+    const auto sent = co_await context_.control.send_event(context_.credential, key().job, event.body);
+    if (!sent && sent.error().code == Code::unavailable) {
+      (void)co_await changed_.wait(pause);
+      pause = std::min(pause * 2, context_.options.retry_max);
+      continue;
+    }
+    pause = context_.options.retry_first;
+    if (!sent && sent.error().code != Code::bad_request) {
+      become_stale(sent.error().message);
+      break;
+    }
+    if (!sent) log_error("server refuses an event", sent.error());
+    events_.pop_front();
+    if (auto noted = co_await context_.journal.event_accepted(key(), event.seq); !noted) {
+      log_error("event will be sent again", noted.error());
+    }
+  }
+  delivering_ = false;
+  changed_.notify_all();
+}
+
+Task<void> Execution::say_last_words(const Verdict& verdict, std::string console) {
+  std::vector<std::string> words;
+  if (!verdict.by_guest && !console.empty()) {
+    const std::string safe = to_utf8_lossy(console);
+    std::vector<std::string_view> lines = split(trim(safe), '\n');
+    const size_t skip = lines.size() - std::min(lines.size(), kConsoleLinesMax);
+    words.push_back("console of the VM:");
+    for (size_t i = skip; i < lines.size(); ++i) {
+      words.push_back("  " + to_utf8_lossy(trim(lines[i]).substr(0, kConsoleLineBytesMax)));
+    }
+  }
+  std::string last = verdict.kind == Verdict::Kind::abandoned
+                         ? "execution abandoned"
+                         : "job " + std::string(model::to_string(verdict.result));
+  if (!verdict.reason.empty() && verdict.reason != model::to_string(verdict.result)) {
+    last += ": " + verdict.reason;
+  }
+  words.push_back(std::move(last));
+  for (std::string& line : words) {
+    std::replace(line.begin(), line.end(), '\0', ' ');
+    if (auto said = co_await forwarder_->add_system_line(std::move(line)); !said) {
+      log_warn("a job's last words are not in its log", {{"job", key().job.value},
+                                                          {"reason", said.error().message}});
+      co_return;
+    }
+  }
+}
+
+Task<void> Execution::conclude(Verdict verdict, std::string console) {
+  const auto self = shared_from_this();
+  if (verdict.kind != Verdict::Kind::stale) {
+    co_await say_last_words(verdict, std::move(console));
+    // The lease is kept meanwhile: spooled lines need its token.
+    (void)co_await forwarder_->wait_drained(stale_ ? Duration(0) : context_.options.report_hold);
+    const std::string type = verdict.kind == Verdict::Kind::abandoned ? "abandoned" : "finished";
+    if (auto added = co_await add_event(type, &verdict); !added) {
+      log_error("report is not recorded", added.error());
+    }
+  }
+  log_info("execution ended", {{"job", key().job.value},
+                               {"fence", key().fence.value},
+                               {"result", verdict.kind == Verdict::Kind::finished
+                                              ? model::to_string(verdict.result)
+                                          : verdict.kind == Verdict::Kind::stale ? "stale"
+                                                                                 : "abandoned"},
+                               {"reason", verdict.reason}});
+  co_await close();
+}
+
+Task<void> Execution::conclude_again() {
+  const auto self = shared_from_this();
+  (void)co_await forwarder_->wait_drained(context_.options.report_hold);
+  if (!delivering_ && !events_.empty()) {
+    delivering_ = true;
+    context_.loop.spawn(deliver_events(self), "deliver events");
+  }
+  co_await close();
+}
+
+// Waits for the report to be accepted or refused, then lets go of everything.
+Task<void> Execution::close() {
+  while (delivering_) (void)co_await changed_.wait(kForever);
+  done_ = true;
+  changed_.notify_all();
+  co_await forwarder_->close(!stale_);
+  if (auto ended = co_await context_.journal.end(key()); !ended) {
+    log_error("execution stays in the journal", ended.error());
+  }
+  if (on_done) on_done();
+}
+
+}  // namespace nimbus::agent

@@ -1,0 +1,84 @@
+#include "agent/guest_job.h"
+
+#include <boost/json.hpp>
+
+#include "base/encoding.h"
+#include "net/http.h"
+
+namespace nimbus::agent {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view kWorkdir = "/home/runner/work";
+constexpr std::chrono::hours kTokenLife{24 * 6};
+
+std::string attributes(ExecutionKey key, const model::JobSpec& spec) {
+  // Values are percent-encoded (OpenTelemetry, W3C Baggage).
+  return "nimbus.org=" + net::percent_encode(spec.org) + ",nimbus.repo=" +
+         net::percent_encode(spec.repo) + ",nimbus.job_id=" + std::to_string(key.job.value);
+}
+
+}  // namespace
+
+std::string worthless_runtime_token(ExecutionKey key, const model::JobSpec& spec, Time now) {
+  const std::string id = std::to_string(key.job.value);
+  const std::string ref = spec.ref.empty() ? "refs/heads/main" : spec.ref;
+  json::array scopes{json::object{{"Scope", ref}, {"Permission", 3}}};
+  json::object claims;
+  claims["scp"] = "Actions.Results:" + id + ":" + id;
+  claims["ac"] = json::serialize(scopes);
+  claims["iat"] = to_seconds(now);
+  claims["exp"] = to_seconds(now + kTokenLife);
+  claims["iss"] = "nimbus-gateway";
+  const std::string head = json::serialize(json::object{{"alg", "HS256"}, {"typ", "JWT"}});
+  return to_base64url(head) + "." + to_base64url(json::serialize(claims)) + "." +
+         to_base64url("worthless-outside-the-slot------");
+}
+
+std::map<std::string, std::string> job_environment(ExecutionKey key, const model::JobSpec& spec,
+                                                   const std::vector<std::string>& image_env,
+                                                   Time now) {
+  std::map<std::string, std::string> env;
+  for (const std::string& variable : image_env) {
+    const size_t equals = variable.find('=');
+    if (equals == 0 || equals == std::string::npos) continue;
+    env[variable.substr(0, equals)] = variable.substr(equals + 1);
+  }
+  const std::string gateway(kGatewayUrl);
+  env["CI"] = "true";
+  env["NIMBUS_JOB_ID"] = std::to_string(key.job.value);
+  env["NIMBUS_ORG"] = spec.org;
+  env["NIMBUS_REPO"] = spec.repo;
+  env["NIMBUS_GATEWAY"] = gateway;
+  if (!spec.ref.empty()) env["NIMBUS_REF"] = spec.ref;
+  if (!spec.sha.empty()) env["NIMBUS_SHA"] = spec.sha;
+  env["OTEL_EXPORTER_OTLP_ENDPOINT"] = gateway;
+  env["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf";
+  env["OTEL_RESOURCE_ATTRIBUTES"] = attributes(key, spec);
+  env["ACTIONS_CACHE_URL"] = gateway + "/";
+  env["ACTIONS_RESULTS_URL"] = gateway + "/";
+  env["ACTIONS_CACHE_SERVICE_V2"] = "true";
+  env["ACTIONS_RUNTIME_TOKEN"] = worthless_runtime_token(key, spec, now);
+  for (const auto& [name, value] : spec.env) env[name] = value;
+  return env;
+}
+
+std::string guest_job_body(ExecutionKey key, const model::JobSpec& spec,
+                           const std::vector<std::string>& image_env, Time now,
+                           std::string_view entropy) {
+  json::object body;
+  body["job"] = key.job.value;
+  body["fence"] = key.fence.value;
+  body["command"] = json::value_from(spec.command);
+  body["env"] = json::value_from(job_environment(key, spec, image_env, now));
+  body["user"] = "runner";
+  body["workdir"] = kWorkdir;
+  body["timeout_s"] = spec.timeout_s;
+  body["hostname"] = "nimbus-" + std::to_string(key.job.value);
+  body["time_ns"] = to_us(now) * 1000;
+  body["entropy"] = to_base64(entropy);
+  return json::serialize(body);
+}
+
+}  // namespace nimbus::agent

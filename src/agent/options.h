@@ -1,0 +1,56 @@
+// What an agent is told at its start; `cli` fills it from flags and configuration. Values.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "base/time.h"
+
+namespace nimbus::agent {
+
+// An image on this host, ready to be a disk.
+struct ImageRoot {
+  std::string squashfs;          // path, read-only, shared by all VMs
+  std::vector<std::string> env;  // "NAME=value", what the image says its programs want
+};
+// Finds or makes the root file system of an image by its name. Blocks; runs on a thread for that.
+using ImageLookup = std::function<Result<ImageRoot>(const std::string& image)>;
+
+// The VMs that wait for a job; one that wants this image and size starts at once.
+struct WarmShape {
+  std::string image = "nimbus/base";
+  int cpus = 2;
+  int memory_mb = 2048;
+  int disk_mb = 10240;
+};
+
+struct AgentOptions {
+  std::string server;              // "http://127.0.0.1:8080", of control and all other roles
+  std::string name;                // shown to people; empty: the host's name
+  Secret enrollment_token;         // needed once, while there is no credential
+  std::string directory;           // the agent's own: credential, journal, scratch disks, spool
+  std::string run_directory;       // sockets of the VMs; a short path, made when absent
+  int slots = 2;
+  int warm = 0;                    // of the slots
+  WarmShape warm_shape;
+  std::string kernel;
+  std::string initramfs;
+  std::string version;
+  std::string nameserver;          // for guests; empty: the gateway
+  uint64_t spool_bytes_max = uint64_t{1} << 30;
+
+  Duration poll_wait = std::chrono::seconds(15);
+  Duration boot_timeout = std::chrono::seconds(90);     // until the guest asks for its job
+  Duration cancel_grace = std::chrono::seconds(1);      // between SIGTERM and SIGKILL in the guest
+  Duration lease_grace = std::chrono::seconds(30);      // past the lease, while the server is away
+  Duration report_hold = std::chrono::seconds(120);     // for spooled lines to go before the end does
+  Duration retry_first = std::chrono::milliseconds(200);
+  Duration retry_max = std::chrono::seconds(5);
+};
+
+}  // namespace nimbus::agent

@@ -75,7 +75,10 @@ class TarStream {
     if (!link_to.empty()) archive_entry_set_hardlink(entry.get(), link_to.c_str());
     if (from.type == EntryType::symlink)
       archive_entry_set_symlink(entry.get(), from.link.c_str());
-    if (!from.xattrs.empty() && link_to.empty()) TRY(feed_.write(xattr_header(from.xattrs)));
+    if (!from.xattrs.empty() && link_to.empty()) {
+      TRY(check(archive_write_finish_entry(writer_.get())));  // pads the entry before
+      TRY(feed_.write(xattr_header(from.xattrs)));
+    }
     return check(archive_write_header(writer_.get(), entry.get()));
   }
 

@@ -61,6 +61,11 @@ struct AccessFixture {
     if constexpr (!std::is_void_v<T>) return std::move(*outcome);
   }
 
+  // Waits for the writes that nobody waits for.
+  void settle() {
+    REQUIRE(database->write_now([](db::Transaction&) -> Result<void> { return {}; }).has_value());
+  }
+
   // A new token's text.
   std::string token(Role role, std::string_view org, std::optional<Time> expires_at = {}) {
     TokenRequest request;
@@ -80,9 +85,14 @@ struct AccessFixture {
     return must(tokens.issue(std::move(request), "test")).text.reveal();
   }
   JobClaims claims(std::string org = "acme") {
-    return make_job_claims({.org = std::move(org), .repo = "app", .ref = "refs/heads/main",
-                            .base_ref = "", .default_ref = "refs/heads/main", .job = {12},
-                            .fence = {3}, .now = clock.now(),
+    return make_job_claims({.org = std::move(org),
+                            .repo = "app",
+                            .ref = "refs/heads/main",
+                            .base_ref = "",
+                            .default_ref = "refs/heads/main",
+                            .job = {12},
+                            .fence = {3},
+                            .now = clock.now(),
                             .expires_at = clock.now() + std::chrono::seconds(60)});
   }
 

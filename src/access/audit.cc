@@ -23,8 +23,10 @@ std::string make_id(Time now) {
 }  // namespace
 
 Result<void> audit(db::Transaction& tx, Time now, const AuditEntry& entry) {
-  const std::string detail = to_utf8_lossy(std::string_view(entry.detail).substr(0, kDetailBytesMax));
-  TRY(tx.run("INSERT INTO access_audit (id, at_us, who, what, subject, org, detail) "
+  const std::string detail =
+      to_utf8_lossy(std::string_view(entry.detail).substr(0, kDetailBytesMax));
+  TRY(
+      tx.run("INSERT INTO access_audit (id, at_us, who, what, subject, org, detail) "
              "VALUES ($1, $2, $3, $4, $5, $6, $7)",
              make_id(now), now, entry.who, entry.what, entry.subject, entry.org, detail));
   return {};
@@ -50,12 +52,13 @@ Task<Result<std::vector<AuditRow>>> list_audit(db::Database& database, OrgScope 
     parameters.emplace_back(limit);
     const std::string sql =
         "SELECT id, at_us, who, what, subject, org, detail FROM access_audit "
-        "WHERE ($1 = '' OR id < $1) AND " + filter.sql + " ORDER BY id DESC LIMIT $" +
-        std::to_string(parameters.size());
+        "WHERE ($1 = '' OR id < $1) AND " +
+        filter.sql + " ORDER BY id DESC LIMIT $" + std::to_string(parameters.size());
     Listed listed;
     const db::Rows rows = TRY(tx.query_with(sql, parameters));
     for (const db::Row& row : rows) {
-      listed.push_back({row.text(0), row.time(1),
+      listed.push_back({row.text(0),
+                        row.time(1),
                         {row.text(2), row.text(3), row.text(4), row.text(5), row.text(6)}});
     }
     return listed;

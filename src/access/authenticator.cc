@@ -12,6 +12,7 @@ constexpr BucketRate kFailuresPerPeer{1.0, 50.0};
 // Addresses that keep failing share this many database look-ups for tokens nobody has seen yet, so
 // that a good credential behind the same proxy still gets in.
 constexpr BucketRate kLookupsOfFailing{20.0, 20.0};
+constexpr BucketRate kMisusesAudited{1.0 / 60, 5.0};
 constexpr size_t kAuthorizationBytesMax = 12 * 1024;
 
 // What a request shows: a token, a cookie, or nothing.
@@ -66,10 +67,6 @@ CallerKind caller_kind(TokenKind kind) {
   return CallerKind::operator_;
 }
 
-tl::unexpected<Error> wrong_kind(std::string_view wanted) {
-  return fail(Code::forbidden, "this credential is not " + std::string(wanted));
-}
-
 }  // namespace
 
 Caller make_caller(const Token& token, std::string hash) {
@@ -96,6 +93,7 @@ net::Response refusal(const Error& error) {
 Authenticator::Authenticator(Parts parts)
     : parts_(parts),
       failures_(kFailuresPerPeer, parts.clock),
+      misuses_(kMisusesAudited, parts.clock),
       lookups_(full_bucket(kLookupsOfFailing, parts.clock.now())) {}
 
 // Counts a failed attempt: 401, or 429 once the address has used up its failures.
@@ -161,12 +159,27 @@ Task<Result<Caller>> Authenticator::identify(const net::Request& request, bool b
 
 void Authenticator::count(const Result<Caller>& outcome) {
   if (parts_.metrics == nullptr) return;
-  const std::string kind(outcome ? to_string(outcome->kind) : "none");
-  const std::string result(outcome ? "accepted" : to_string(outcome.error().code));
-  parts_.metrics
-      ->counter("nimbus_authentications_total", "Requests by credential and outcome.",
-                {{"kind", kind}, {"result", result}})
-      .add();
+  const std::string_view kind = outcome ? to_string(outcome->kind) : "none";
+  const std::string_view result = outcome ? "accepted" : to_string(outcome.error().code);
+  Counter*& counter = counters_[{kind, result}];
+  if (counter == nullptr) {
+    counter = &parts_.metrics->counter(
+        "nimbus_authentications_total", "Requests by credential and outcome.",
+        {{"kind", std::string(kind)}, {"result", std::string(result)}});
+  }
+  counter->add();
+}
+
+// A valid credential where it has no business. Jobs' tokens are known to the audit log by their
+// job.
+Error Authenticator::wrong_door(const Caller& caller, const net::Request& request,
+                                std::string_view wanted) {
+  if (!misuses_.take(caller.id)) {
+    parts_.tokens.audit_later({caller.id, "credential misused", std::string(to_string(caller.kind)),
+                               caller.orgs.is_all() ? "" : caller.orgs.text(),
+                               request.method + " " + request.path});
+  }
+  return {Code::forbidden, "this credential is not " + std::string(wanted), {}};
 }
 
 Task<Result<Caller>> Authenticator::authenticate(const net::Request& request, bool basic) {
@@ -183,7 +196,7 @@ Task<Result<Caller>> Authenticator::admit(std::string_view token, const net::Req
 
 Task<Result<Caller>> Authenticator::require_operator(const net::Request& request, Role least) {
   CO_TRY_ASSIGN(Caller caller, co_await authenticate(request));
-  if (!caller.is_operator()) co_return wrong_kind("an operator's");
+  if (!caller.is_operator()) co_return fail(wrong_door(caller, request, "an operator's"));
   if (!caller.has_role(least)) {
     co_return fail(Code::forbidden,
                    "this needs the role " + std::string(to_string(least)) + " or higher");
@@ -202,21 +215,24 @@ Task<Result<Caller>> Authenticator::require_installation(const net::Request& req
 
 Task<Result<Caller>> Authenticator::require_agent(const net::Request& request) {
   CO_TRY_ASSIGN(Caller caller, co_await authenticate(request));
-  if (caller.kind != CallerKind::agent) co_return wrong_kind("an agent's");
+  if (caller.kind != CallerKind::agent) co_return fail(wrong_door(caller, request, "an agent's"));
   co_return caller;
 }
 
 Task<Result<Caller>> Authenticator::require_agent(const net::Request& request,
                                                   std::string_view id) {
   CO_TRY_ASSIGN(Caller caller, co_await require_agent(request));
-  if (caller.agent.value != id) co_return fail(Code::not_found, "no such agent");
+  if (caller.agent.value != id) {
+    wrong_door(caller, request, "that agent's");
+    co_return fail(Code::not_found, "no such agent");
+  }
   co_return caller;
 }
 
 Task<Result<Caller>> Authenticator::require_job(const net::Request& request,
                                                 std::string_view scope) {
   CO_TRY_ASSIGN(Caller caller, co_await authenticate(request));
-  if (caller.kind != CallerKind::job) co_return wrong_kind("a job token");
+  if (caller.kind != CallerKind::job) co_return fail(wrong_door(caller, request, "a job token"));
   if (!caller.job->has_scope(scope)) {
     co_return fail(Code::forbidden, "the job token lacks the scope " + std::string(scope));
   }
@@ -227,13 +243,14 @@ Task<Result<Caller>> Authenticator::require_ingest(const net::Request& request) 
   CO_TRY_ASSIGN(Caller caller, co_await authenticate(request));
   const bool sends = caller.kind == CallerKind::ingest ||
                      (caller.kind == CallerKind::job && caller.job->has_scope(kScopeTelemetry));
-  if (!sends) co_return wrong_kind("a job token or an ingest token");
+  if (!sends) co_return fail(wrong_door(caller, request, "a job token or an ingest token"));
   co_return caller;
 }
 
 Task<Result<Caller>> Authenticator::require_enrolment(const net::Request& request) {
   CO_TRY_ASSIGN(Caller caller, co_await authenticate(request));
-  if (caller.kind != CallerKind::enrolment) co_return wrong_kind("an enrolment token");
+  if (caller.kind != CallerKind::enrolment)
+    co_return fail(wrong_door(caller, request, "an enrolment token"));
   co_return caller;
 }
 

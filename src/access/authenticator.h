@@ -9,13 +9,15 @@
 // believed about where the request came from.
 //
 // An address that keeps failing gets too_many_requests until it pauses; callers that are already
-// known keep working.
+// known keep working. A valid credential at a door of another kind (an agent's at an operator's) is
+// refused and audited: it may be stolen.
 //
 // Threads: the loop's.
 #pragma once
 
-#include <memory>
+#include <map>
 #include <string_view>
+#include <utility>
 
 #include "access/caller.h"
 #include "access/peer_limiter.h"
@@ -71,9 +73,12 @@ class Authenticator {
   Result<Caller> by_job_token(std::string_view token, const net::Request& request);
   Error refuse(const net::Request& request, std::string message);
   void count(const Result<Caller>& outcome);
+  Error wrong_door(const Caller& caller, const net::Request& request, std::string_view wanted);
 
   Parts parts_;
   PeerLimiter failures_;
+  PeerLimiter misuses_;  // rows in the audit log, per credential
+  std::map<std::pair<std::string_view, std::string_view>, Counter*> counters_;
   Bucket lookups_;  // of unknown tokens from addresses that keep failing, all together
 };
 

@@ -1,5 +1,7 @@
 #include "access/authenticator.h"
 
+#include <algorithm>
+
 #include "access/access_fixture.h"
 #include "base/encoding.h"
 
@@ -14,7 +16,9 @@ struct Door : AccessFixture {
     REQUIRE_FALSE(caller.has_value());
     return caller.error().code;
   }
-  Result<Caller> ask(const net::Request& request) { return run(authenticator.authenticate(request)); }
+  Result<Caller> ask(const net::Request& request) {
+    return run(authenticator.authenticate(request));
+  }
   Result<Caller> ask(std::string_view bearer) { return ask(request("GET", "/", bearer)); }
   net::Request with_cookie(std::string method, const std::string& cookie, std::string_view csrf) {
     net::Request made = request(std::move(method), "/");
@@ -59,7 +63,8 @@ TEST_CASE_FIXTURE(Door, "a request without a valid credential is refused") {
 }
 
 TEST_CASE_FIXTURE(Door, "a wrong credential never falls back to a right one of another kind") {
-  const std::string cookie = must(sessions.open(*must(tokens.find(token(Role::admin, "*"))))).reveal();
+  const std::string cookie =
+      must(sessions.open(*must(tokens.find(token(Role::admin, "*"))))).reveal();
   net::Request both = with_cookie("GET", cookie, "");
   CHECK(ask(both)->kind == CallerKind::session);
   both.headers.set("Authorization", "Bearer nbt_wrong");
@@ -79,11 +84,13 @@ TEST_CASE_FIXTURE(Door, "headers about where a request came from are not believe
 TEST_CASE_FIXTURE(Door, "Basic is taken where a route says so, with a token as the password") {
   const std::string text = token(Role::viewer, "acme");
   CHECK(run(authenticator.authenticate(with_basic("anyone:" + text), true)).has_value());
-  CHECK(run(authenticator.authenticate(with_basic("x:" + job_tokens.sign(claims())), true)).has_value());
+  CHECK(run(authenticator.authenticate(with_basic("x:" + job_tokens.sign(claims())), true))
+            .has_value());
   CHECK(code_of(ask(with_basic("anyone:" + text))) == Code::unauthenticated);
   for (const std::string& wrong : {std::string("anyone:"), std::string("anyone"), std::string(":"),
                                    std::string(), "anyone:" + text + ":"}) {
-    CHECK(code_of(run(authenticator.authenticate(with_basic(wrong), true))) == Code::unauthenticated);
+    CHECK(code_of(run(authenticator.authenticate(with_basic(wrong), true))) ==
+          Code::unauthenticated);
   }
 }
 
@@ -135,6 +142,21 @@ TEST_CASE_FIXTURE(Door, "an agent is itself alone") {
   CHECK(code_of(run(authenticator.require_agent(made, "agent-2"))) == Code::not_found);
 }
 
+TEST_CASE_FIXTURE(Door,
+                  "a credential at a door of another kind is audited, a bounded number of times") {
+  const net::Request stolen =
+      request("GET", "/api/v1/jobs", token_of(TokenKind::agent, "", "agent-1"));
+  for (int i = 0; i < 100; ++i) run(authenticator.require_operator(stolen, Role::viewer));
+  run(authenticator.require_agent(stolen, "agent-2"));
+  settle();
+  const auto rows = must(list_audit(*database, OrgScope::all(), "", 1000));
+  const auto misuses = std::count_if(rows.begin(), rows.end(), [](const AuditRow& row) {
+    return row.entry.what == "credential misused" && row.entry.who == "agent-1" &&
+           row.entry.detail == "GET /api/v1/jobs";
+  });
+  CHECK_EQ(misuses, 5);
+}
+
 TEST_CASE_FIXTURE(Door, "a job token without the scope is refused") {
   JobClaims few = claims();
   few.scopes = {std::string(kScopeLogs)};
@@ -167,10 +189,12 @@ TEST_CASE_FIXTURE(Door, "look-ups for an address that keeps failing are bounded"
   while (code_of(ask("nbt_wrong")) != Code::too_many_requests) {
   }
   // Without the table a look-up would fail with another code.
-  REQUIRE(database->write_now([](db::Transaction& tx) -> Result<void> {
-    TRY(tx.run("ALTER TABLE access_tokens RENAME TO elsewhere"));
-    return {};
-  }).has_value());
+  REQUIRE(database
+              ->write_now([](db::Transaction& tx) -> Result<void> {
+                TRY(tx.run("ALTER TABLE access_tokens RENAME TO elsewhere"));
+                return {};
+              })
+              .has_value());
   int lookups = 0;
   while (code_of(ask("nbt_more" + std::to_string(lookups))) != Code::too_many_requests) ++lookups;
   CHECK_LE(lookups, 20);

@@ -61,8 +61,8 @@ Result<void> parse_results_scope(std::string_view text, JobClaims& claims) {
   for (const std::string_view word : split(text, ' ')) {
     if (!word.starts_with(kResultsScope)) continue;
     const auto ids = split(word.substr(kResultsScope.size()), ':');
-    if (ids.size() != 2 || ids[0].empty() || ids[1].empty() ||
-        ids[0].size() > kBackendIdBytesMax || ids[1].size() > kBackendIdBytesMax) {
+    if (ids.size() != 2 || ids[0].empty() || ids[1].empty() || ids[0].size() > kBackendIdBytesMax ||
+        ids[1].size() > kBackendIdBytesMax) {
       break;
     }
     claims.run_backend_id = ids[0];
@@ -139,8 +139,7 @@ JobClaims make_job_claims(const JobClaimsInput& input) {
     if (!ref.empty() && !known) claims.cache_scopes.push_back({ref, true, false});
   }
   claims.job_backend_id = to_string(input.job);
-  claims.run_backend_id =
-      input.run_id == 0 ? claims.job_backend_id : std::to_string(input.run_id);
+  claims.run_backend_id = input.run_id == 0 ? claims.job_backend_id : std::to_string(input.run_id);
   claims.issued_at = input.now;
   claims.expires_at = input.expires_at;
   return claims;
@@ -169,8 +168,7 @@ std::string JobTokens::sign(const JobClaims& claims) const {
       {"job", claims.job.value},
       {"fence", claims.fence.value},
       {"scopes", std::move(scopes)},
-      {"scp",
-       std::string(kResultsScope) + claims.run_backend_id + ":" + claims.job_backend_id},
+      {"scp", std::string(kResultsScope) + claims.run_backend_id + ":" + claims.job_backend_id},
       {"ac", cache_scopes_text(claims.cache_scopes)},
       {"iat", to_seconds(claims.issued_at)},
       {"exp", to_seconds(claims.expires_at)},

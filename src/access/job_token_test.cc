@@ -23,9 +23,15 @@ const Time kNow = from_us(1'700'000'000'000'000);
 JobTokens tokens() { return JobTokens({Secret(kKey)}); }
 
 JobClaims claims() {
-  return make_job_claims({.org = "acme", .repo = "app", .ref = "refs/pull/7/merge",
-                          .base_ref = "refs/heads/next", .default_ref = "refs/heads/main",
-                          .job = {12}, .fence = {3}, .run_id = 99, .now = kNow,
+  return make_job_claims({.org = "acme",
+                          .repo = "app",
+                          .ref = "refs/pull/7/merge",
+                          .base_ref = "refs/heads/next",
+                          .default_ref = "refs/heads/main",
+                          .job = {12},
+                          .fence = {3},
+                          .run_id = 99,
+                          .now = kNow,
                           .expires_at = kNow + seconds(60)});
 }
 
@@ -35,9 +41,7 @@ std::string forge(std::string_view header, std::string_view payload, std::string
   return text + "." + to_base64url(hmac_sha256(key, text));
 }
 
-std::string payload_of(const std::string& token) {
-  return *parse_base64url(split(token, '.')[1]);
-}
+std::string payload_of(const std::string& token) { return *parse_base64url(split(token, '.')[1]); }
 
 // The payload of a good token with one claim replaced by `json`, or left out when it is empty.
 std::string payload_with(std::string_view claim, std::string_view json) {
@@ -81,9 +85,15 @@ TEST_CASE("a job writes cache entries of its own ref only") {
 }
 
 TEST_CASE("a job without a ref shares entries with no branch") {
-  const auto made = make_job_claims({.org = "acme", .repo = "app", .ref = "", .base_ref = "",
-                                     .default_ref = "refs/heads/main", .job = {1}, .fence = {1},
-                                     .now = kNow, .expires_at = kNow});
+  const auto made = make_job_claims({.org = "acme",
+                                     .repo = "app",
+                                     .ref = "",
+                                     .base_ref = "",
+                                     .default_ref = "refs/heads/main",
+                                     .job = {1},
+                                     .fence = {1},
+                                     .now = kNow,
+                                     .expires_at = kNow});
   CHECK_EQ(made.cache_scopes[0].ref, "refs/nimbus/none");
   CHECK_FALSE(made.cache_scopes[1].write);
   CHECK_EQ(made.run_backend_id, "1");
@@ -93,9 +103,10 @@ TEST_CASE("unmodified Actions clients find the claims they read") {
   const auto payload = *parse_json_object(payload_of(tokens().sign(claims())));
   CHECK_EQ(payload.at("scp").as_string(), "Actions.Results:99:12");
   // `ac` is JSON inside a string.
-  CHECK_EQ(payload.at("ac").as_string(),
-           R"([{"Scope":"refs/pull/7/merge","Permission":3},)"
-           R"({"Scope":"refs/heads/next","Permission":1},{"Scope":"refs/heads/main","Permission":1}])");
+  CHECK_EQ(
+      payload.at("ac").as_string(),
+      R"([{"Scope":"refs/pull/7/merge","Permission":3},)"
+      R"({"Scope":"refs/heads/next","Permission":1},{"Scope":"refs/heads/main","Permission":1}])");
   CHECK_EQ(payload.at("iss").as_string(), "nimbus");
   CHECK(payload.at("exp").is_int64());
 }

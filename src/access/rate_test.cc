@@ -80,7 +80,7 @@ TEST_CASE("the limiter forgets the quietest address when it is full") {
   FakeClock clock;
   PeerLimiter limiter({0.001, 1.0}, clock, 3);
   for (const auto* peer : {"a", "b", "c"}) CHECK_FALSE(limiter.take(peer).has_value());
-  CHECK(limiter.take("a").has_value());       // now `b` is the quietest
+  CHECK(limiter.take("a").has_value());  // now `b` is the quietest
   CHECK_FALSE(limiter.take("d").has_value());
   CHECK_EQ(limiter.size(), 3);
   CHECK(limiter.take("a").has_value());

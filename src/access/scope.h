@@ -43,7 +43,8 @@ class OrgScope {
   bool covers(std::string_view org) const;
   // "*", the org's name, or "" for nothing.
   std::string text() const { return all_ ? "*" : org_; }
-  // The one org in lower case, for queries outside SQL; nullopt for all (and for nothing, see above).
+  // The one org in lower case, for queries outside SQL; nullopt for all and for
+  // nothing.
   std::optional<std::string> single() const;
 
   // not_found "no such job" when `org` is outside the scope.

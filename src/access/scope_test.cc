@@ -52,7 +52,8 @@ TEST_CASE("the filter carries the org as a parameter, never as text") {
 TEST_CASE("names that could leave a folder or a URL are refused") {
   for (const auto* name : {"acme", "Acme-2", "a.b_c"}) CHECK(check_org_name(name).has_value());
   for (const auto* name : {"app", ".github", "_x", "a.b"}) CHECK(check_repo_name(name).has_value());
-  for (const auto* name : {"", ".", "..", "a/b", "a\\b", "a%2fb", "a b", "a\n", "\xef\xbc\x8e", "-a", "*"}) {
+  for (const auto* name :
+       {"", ".", "..", "a/b", "a\\b", "a%2fb", "a b", "a\n", "\xef\xbc\x8e", "-a", "*"}) {
     CHECK_FALSE(check_org_name(name).has_value());
     CHECK_FALSE(check_repo_name(name).has_value());
   }

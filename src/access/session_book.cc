@@ -31,13 +31,14 @@ Task<Result<Secret>> SessionBook::open(const Token& token) {
   const std::string hash = token_hash(cookie.reveal());
   std::function<Result<bool>(db::Transaction&)> work =
       [hash, id = token.id, now = clock_.now()](db::Transaction& tx) -> Result<bool> {
-    TRY(tx.run("INSERT INTO access_sessions (hash, token, created_us, seen_us) "
+    TRY(
+        tx.run("INSERT INTO access_sessions (hash, token, created_us, seen_us) "
                "VALUES ($1, $2, $3, $3)",
                hash, id, now));
-    const int64_t ended = TRY(tx.run(
-        "DELETE FROM access_sessions WHERE hash IN (SELECT hash FROM access_sessions "
-        "WHERE token = $1 ORDER BY created_us DESC, hash LIMIT 1000000 OFFSET $2)",
-        id, kSessionsPerTokenMax));
+    const int64_t ended =
+        TRY(tx.run("DELETE FROM access_sessions WHERE hash IN (SELECT hash FROM access_sessions "
+                   "WHERE token = $1 ORDER BY created_us DESC, hash LIMIT 1000000 OFFSET $2)",
+                   id, kSessionsPerTokenMax));
     if (ended > 0) TRY(TokenBook::end_sessions_in(tx));
     return ended > 0;
   };
@@ -65,7 +66,8 @@ Task<Result<std::optional<Session>>> SessionBook::find_by_hash(std::string hash)
   }
   // Also when memory says idle: the session may be in use by way of another process.
   known_.erase(hash);
-  std::function<Result<Found>(db::Transaction&)> work = [hash](db::Transaction& tx) -> Result<Found> {
+  std::function<Result<Found>(db::Transaction&)> work =
+      [hash](db::Transaction& tx) -> Result<Found> {
     const auto row = TRY(tx.find("SELECT s.created_us, s.seen_us, " + std::string(kTokenColumns) +
                                      " FROM access_sessions s JOIN access_tokens t "
                                      "ON t.id = s.token WHERE s.hash = $1",

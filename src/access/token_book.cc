@@ -1,6 +1,5 @@
 #include "access/token_book.h"
 
-#include "access/audit.h"
 #include "base/check.h"
 #include "base/encoding.h"
 #include "base/hash.h"
@@ -40,11 +39,11 @@ Result<void> raise_version(db::Transaction& tx) {
 }
 
 Result<void> insert(db::Transaction& tx, const Token& token, std::string_view hash) {
-  TRY(tx.run("INSERT INTO access_tokens (id, hash, kind, name, role, org, repo, agent, created_us, "
+  TRY(
+      tx.run("INSERT INTO access_tokens (id, hash, kind, name, role, org, repo, agent, created_us, "
              "expires_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
              token.id, hash, to_string(token.kind), token.name, to_string(token.role),
-             token.orgs.text(), token.repo, token.agent.value, token.created_at,
-             token.expires_at));
+             token.orgs.text(), token.repo, token.agent.value, token.created_at, token.expires_at));
   return {};
 }
 
@@ -87,7 +86,8 @@ TokenBook::TokenBook(db::Database& database, const Clock& clock, Random& random)
 Task<Result<void>> TokenBook::refresh() {
   const Duration asked_at = clock_.steady();
   const Duration age = asked_at - checked_at_;
-  if (version_ >= 0 && (age < kCheckAfter || (checking_ && age < kTrustMax))) co_return Result<void>();
+  if (version_ >= 0 && (age < kCheckAfter || (checking_ && age < kTrustMax)))
+    co_return Result<void>();
   checking_ = true;
   std::function<Result<int64_t>(db::Transaction&)> work =
       [](db::Transaction& tx) -> Result<int64_t> {
@@ -126,10 +126,11 @@ Task<Result<std::optional<Token>>> TokenBook::find_by_hash(std::string hash) {
   }
   const uint64_t generation = generation_;
   using Found = std::optional<Token>;
-  std::function<Result<Found>(db::Transaction&)> work = [hash](db::Transaction& tx) -> Result<Found> {
-    const auto row = TRY(tx.find("SELECT hash, " + std::string(kTokenColumns) +
-                                     " FROM access_tokens t WHERE hash = $1",
-                                 hash));
+  std::function<Result<Found>(db::Transaction&)> work =
+      [hash](db::Transaction& tx) -> Result<Found> {
+    const auto row = TRY(tx.find(
+        "SELECT hash, " + std::string(kTokenColumns) + " FROM access_tokens t WHERE hash = $1",
+        hash));
     if (!row || !equal_in_constant_time(row->text(0), hash)) return Found();
     return Found(read_token(*row, 1));
   };
@@ -194,8 +195,8 @@ Result<void> TokenBook::store_in(db::Transaction& tx, const IssuedToken& issued,
 
 Task<Result<IssuedToken>> TokenBook::issue(TokenRequest request, std::string by) {
   std::function<Result<IssuedToken>(db::Transaction&)> work =
-      [this, issued = make(std::move(request)), by = std::move(by)](
-          db::Transaction& tx) -> Result<IssuedToken> {
+      [this, issued = make(std::move(request)),
+       by = std::move(by)](db::Transaction& tx) -> Result<IssuedToken> {
     TRY(store_in(tx, issued, by));
     return issued;
   };
@@ -215,7 +216,8 @@ Task<Result<std::vector<Token>>> TokenBook::list(OrgScope orgs, std::string curs
         " FROM access_tokens t WHERE t.kind IN ('operator', 'ingest') AND t.revoked_us IS NULL "
         "AND ($1 = '' OR "
         "(t.created_us, t.id) < (SELECT c.created_us, c.id FROM access_tokens c WHERE c.id = $1)) "
-        "AND " + filter.sql + " ORDER BY t.created_us DESC, t.id DESC LIMIT $" +
+        "AND " +
+        filter.sql + " ORDER BY t.created_us DESC, t.id DESC LIMIT $" +
         std::to_string(parameters.size());
     Listed listed;
     for (const db::Row& row : TRY(tx.query_with(sql, parameters))) {
@@ -251,10 +253,10 @@ Task<Result<Token>> TokenBook::revoke(std::string id, OrgScope orgs, std::string
 
 Result<void> TokenBook::spend_in(db::Transaction& tx, std::string_view hash) const {
   const Time now = clock_.now();
-  const int64_t spent = TRY(tx.run(
-      "UPDATE access_tokens SET revoked_us = $1 WHERE hash = $2 AND kind = 'enrolment' "
-      "AND revoked_us IS NULL AND expires_us > $1",
-      now, hash));
+  const int64_t spent =
+      TRY(tx.run("UPDATE access_tokens SET revoked_us = $1 WHERE hash = $2 AND kind = 'enrolment' "
+                 "AND revoked_us IS NULL AND expires_us > $1",
+                 now, hash));
   if (spent != 1) {
     return fail(Code::unauthenticated, "the enrolment token has been used or has expired",
                 "make a new one: nimbus agent enroll");

@@ -1,5 +1,5 @@
-// The credentials Nimbus gave out: operator and ingest tokens, agents' credentials, enrolment tokens.
-// Only SHA-256 hashes are kept; a token's text exists once, in the answer that created it.
+// The credentials Nimbus gave out: operator and ingest tokens, agents' credentials, enrolment
+// tokens. Only SHA-256 hashes are kept; a token's text exists once, in the answer that created it.
 //
 // `find` answers from memory. Memory is trusted for a second at most: then one small read asks
 // whether any process has changed the book, so a revocation holds at once here and within a second
@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "access/audit.h"
 #include "access/caller.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -75,7 +76,8 @@ class TokenBook {
   bool knows(std::string_view text) const;
 
   Task<Result<IssuedToken>> issue(TokenRequest request, std::string by);
-  // Operator and ingest tokens within `orgs` that are not revoked, newest first, after `cursor` (an id; "" starts).
+  // Operator and ingest tokens within `orgs` that are not revoked, newest first, after `cursor` (an
+  // id; "" starts).
   Task<Result<std::vector<Token>>> list(OrgScope orgs, std::string cursor, int limit);
   // Idempotent. not_found: no such token within `orgs`, or one that is not listed here.
   Task<Result<Token>> revoke(std::string id, OrgScope orgs, std::string by);
@@ -98,6 +100,10 @@ class TokenBook {
 
   // Changes whenever memory stops being trusted; for the session book, which keeps its own.
   Task<Result<uint64_t>> generation();
+  // A row about a refusal, not waited for.
+  void audit_later(AuditEntry entry) {
+    access::audit_later(database_, clock_.now(), std::move(entry));
+  }
   // Deletes enrolment tokens that ended long ago; how many. Control's housekeeping calls it.
   Task<Result<int64_t>> sweep();
 

@@ -18,15 +18,13 @@ struct Book : AccessFixture {
   }
   size_t count(const std::string& sql) {
     size_t rows = 0;
-    REQUIRE(database->read_now([&](db::Transaction& tx) -> Result<void> {
-      rows = TRY(tx.query(sql)).size();
-      return {};
-    }).has_value());
+    REQUIRE(database
+                ->read_now([&](db::Transaction& tx) -> Result<void> {
+                  rows = TRY(tx.query(sql)).size();
+                  return {};
+                })
+                .has_value());
     return rows;
-  }
-  // Waits for writes that nobody waits for.
-  void settle() {
-    REQUIRE(database->write_now([](db::Transaction&) -> Result<void> { return {}; }).has_value());
   }
 };
 
@@ -80,10 +78,12 @@ TEST_CASE_FIXTURE(Book, "a known token costs no database access") {
   find(text);
   settle();
   // Without the table any look at it would fail.
-  REQUIRE(database->write_now([](db::Transaction& tx) -> Result<void> {
-    TRY(tx.run("ALTER TABLE access_tokens RENAME TO elsewhere"));
-    return {};
-  }).has_value());
+  REQUIRE(database
+              ->write_now([](db::Transaction& tx) -> Result<void> {
+                TRY(tx.run("ALTER TABLE access_tokens RENAME TO elsewhere"));
+                return {};
+              })
+              .has_value());
   CHECK(find(text).has_value());
 }
 
@@ -91,10 +91,12 @@ TEST_CASE_FIXTURE(Book, "nobody is let in on old knowledge when the database is 
   const std::string text = token(Role::viewer, "*");
   find(text);
   settle();
-  REQUIRE(database->write_now([](db::Transaction& tx) -> Result<void> {
-    TRY(tx.run("ALTER TABLE access_version RENAME TO elsewhere"));
-    return {};
-  }).has_value());
+  REQUIRE(database
+              ->write_now([](db::Transaction& tx) -> Result<void> {
+                TRY(tx.run("ALTER TABLE access_version RENAME TO elsewhere"));
+                return {};
+              })
+              .has_value());
   CHECK(find(text).has_value());
   clock.advance(seconds(1));
   CHECK_FALSE(run(tokens.find(text)).has_value());
@@ -174,7 +176,8 @@ TEST_CASE_FIXTURE(Book, "ended enrolment tokens are swept, others stay") {
   CHECK_EQ(must(tokens.sweep()), 1);
 }
 
-TEST_CASE_FIXTURE(Book, "the admin token of the data directory is adopted once and may be revoked") {
+TEST_CASE_FIXTURE(Book,
+                  "the admin token of the data directory is adopted once and may be revoked") {
   const Secret text("nbt_0123456789abcdef0123456789abcdef");
   CHECK(*tokens.adopt_admin(text));
   CHECK(*tokens.adopt_admin(text));

@@ -18,7 +18,7 @@ struct Bucket {
 };
 
 struct BucketTake {
-  Bucket bucket;         // to be stored, whatever the outcome
+  Bucket bucket;  // to be stored, whatever the outcome
   bool granted = false;
   Duration retry_after{0};  // when not granted: until `cost` tokens will be there
 };

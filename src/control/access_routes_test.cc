@@ -57,10 +57,12 @@ struct Routes : AccessFixture {
     return answer("GET", std::move(path), bearer).at("items").as_array().size();
   }
   void see(const std::string& org) {
-    REQUIRE(database->write_now([&](db::Transaction& tx) -> Result<void> {
-      TRY(orgs.see_in(tx, org, clock.now()));
-      return {};
-    }).has_value());
+    REQUIRE(database
+                ->write_now([&](db::Transaction& tx) -> Result<void> {
+                  TRY(orgs.see_in(tx, org, clock.now()));
+                  return {};
+                })
+                .has_value());
   }
   // A new agent; its id and credential.
   std::pair<std::string, std::string> enroll(const std::string& name = "host-1") {
@@ -71,17 +73,20 @@ struct Routes : AccessFixture {
   }
   static std::string enrolment(const std::string& name) {
     return "{\"name\":\"" + name +
-           "\",\"slots\":2,\"version\":\"0.1.0\",\"vmm\":\"qemu\",\"accel\":\"tcg\",\"cgroup\":\"v2\"}";
+           "\",\"slots\":2,\"version\":\"0.1.0\",\"vmm\":\"qemu\",\"accel\":\"tcg\",\"cgroup\":"
+           "\"v2\"}";
   }
 };
 
-std::string new_token(const std::string& role, const std::string& org, const std::string& more = "") {
+std::string new_token(const std::string& role, const std::string& org,
+                      const std::string& more = "") {
   return "{\"name\":\"ci\",\"role\":\"" + role + "\",\"org\":\"" + org + "\"" + more + "}";
 }
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Routes, "every route refuses callers without a credential, and those without the role") {
+TEST_CASE_FIXTURE(Routes,
+                  "every route refuses callers without a credential, and those without the role") {
   const std::string viewer = token(Role::viewer, "*");
   const std::string agent = token_of(TokenKind::agent, "", "agent-1");
   const std::string job = job_tokens.sign(claims());
@@ -117,19 +122,22 @@ TEST_CASE_FIXTURE(Routes, "every route and what it answers is described") {
   CHECK(faults("AuditList", "/api/v1/audit") == none);
   const std::string body = new_token("ingest", "acme", ",\"repo\":\"app\"");
   CHECK(api::schema_faults("TokenCreated", answer("POST", "/api/v1/tokens", admin, body)) == none);
-  CHECK(api::schema_faults("Enrollment", answer("POST", "/api/v1/agents/enrollments", admin)) == none);
+  CHECK(api::schema_faults("Enrollment", answer("POST", "/api/v1/agents/enrollments", admin)) ==
+        none);
 }
 
-TEST_CASE_FIXTURE(Routes, "a token is made, works, is listed without its text, and ends when revoked") {
-  const auto made = answer("POST", "/api/v1/tokens", admin,
-                           new_token("viewer", "acme", ",\"expires_in_s\":60"));
+TEST_CASE_FIXTURE(Routes,
+                  "a token is made, works, is listed without its text, and ends when revoked") {
+  const auto made =
+      answer("POST", "/api/v1/tokens", admin, new_token("viewer", "acme", ",\"expires_in_s\":60"));
   const std::string text(made.at("token").as_string());
   CHECK(text.starts_with("nbt_"));
   CHECK(must(tokens.find(text)).has_value());
   const auto listed = serve(router, "GET", "/api/v1/tokens", admin);
   CHECK_EQ(listed.body.find(text), std::string::npos);
   CHECK_NE(listed.body.find(made.at("id").as_string().c_str()), std::string::npos);
-  CHECK_EQ(status("DELETE", "/api/v1/tokens/" + std::string(made.at("id").as_string()), admin), 204);
+  CHECK_EQ(status("DELETE", "/api/v1/tokens/" + std::string(made.at("id").as_string()), admin),
+           204);
   CHECK_FALSE(must(tokens.find(text)).has_value());
   CHECK_EQ(status("DELETE", "/api/v1/tokens/tok-none", admin), 404);
 }
@@ -164,8 +172,8 @@ TEST_CASE_FIXTURE(Routes, "a token request that is wrong says what is right") {
         std::string("{\"name\":\"a\\nb\",\"role\":\"viewer\",\"org\":\"acme\"}")}) {
     CHECK_EQ(status("POST", "/api/v1/tokens", admin, body), 400);
   }
-  const auto unknown = problem("POST", "/api/v1/tokens", admin,
-                               new_token("viewer", "acme", ",\"expires_in\":60"));
+  const auto unknown =
+      problem("POST", "/api/v1/tokens", admin, new_token("viewer", "acme", ",\"expires_in\":60"));
   CHECK_EQ(unknown.at("hint").as_string(), "did you mean 'expires_in_s'?");
 }
 
@@ -180,7 +188,8 @@ TEST_CASE_FIXTURE(Routes, "an ingest token carries its org and repository") {
   CHECK(caller->may_see("acme"));
 }
 
-TEST_CASE_FIXTURE(Routes, "an org follows the defaults until an admin of the installation says else") {
+TEST_CASE_FIXTURE(Routes,
+                  "an org follows the defaults until an admin of the installation says else") {
   see("Acme");
   const auto before = answer("GET", "/api/v1/orgs/acme", acme_admin);
   CHECK_EQ(before.at("org").as_string(), "Acme");
@@ -188,8 +197,8 @@ TEST_CASE_FIXTURE(Routes, "an org follows the defaults until an admin of the ins
   CHECK_EQ(before.at("egress").as_string(), "default");
   std::string changed;
   orgs.on_change([&](std::string org) { changed = std::move(org); });
-  const auto after = answer("PUT", "/api/v1/orgs/ACME", admin,
-                            "{\"concurrent_jobs\":3,\"egress\":\"open\"}");
+  const auto after =
+      answer("PUT", "/api/v1/orgs/ACME", admin, "{\"concurrent_jobs\":3,\"egress\":\"open\"}");
   CHECK_EQ(after.at("org").as_string(), "Acme");
   CHECK_EQ(after.at("concurrent_jobs").as_int64(), 3);
   CHECK_EQ(after.at("jobs_per_minute").as_int64(), 120);
@@ -198,7 +207,9 @@ TEST_CASE_FIXTURE(Routes, "an org follows the defaults until an admin of the ins
   // What GET shows may be sent back; null puts a setting back to the default.
   CHECK_EQ(status("PUT", "/api/v1/orgs/acme", admin, boost::json::serialize(after)), 200);
   CHECK_EQ(answer("PUT", "/api/v1/orgs/acme", admin, "{\"concurrent_jobs\":null}")
-               .at("concurrent_jobs").as_int64(), 20);
+               .at("concurrent_jobs")
+               .as_int64(),
+           20);
 }
 
 TEST_CASE_FIXTURE(Routes, "an org's admin cannot lift its own limits nor see another's") {
@@ -221,8 +232,9 @@ TEST_CASE_FIXTURE(Routes, "org settings that are wrong change nothing") {
     CHECK_EQ(status("PUT", "/api/v1/orgs/acme", admin, body), 400);
   }
   CHECK_EQ(status("PUT", "/api/v1/orgs/..%2fx", admin, "{\"concurrent_jobs\":1}"), 400);
-  CHECK_EQ(problem("PUT", "/api/v1/orgs/acme", admin, "{\"concurent_jobs\":1}").at("hint").as_string(),
-           "did you mean 'concurrent_jobs'?");
+  CHECK_EQ(
+      problem("PUT", "/api/v1/orgs/acme", admin, "{\"concurent_jobs\":1}").at("hint").as_string(),
+      "did you mean 'concurrent_jobs'?");
   CHECK_EQ(answer("GET", "/api/v1/orgs/acme", admin).at("concurrent_jobs").as_int64(), 20);
 }
 
@@ -255,9 +267,10 @@ TEST_CASE_FIXTURE(Routes, "an enrolment token makes one agent, whose credential 
 TEST_CASE_FIXTURE(Routes, "an enrolment that is wrong does not spend its token") {
   const auto invited = answer("POST", "/api/v1/agents/enrollments", admin);
   const std::string invitation(invited.at("token").as_string());
-  for (const auto* body : {"", "{}", "{\"name\":\"x\"}", "{\"name\":\"x\",\"slots\":0}",
-                           "{\"name\":\"x\",\"slots\":100000}", "{\"name\":\"\",\"slots\":1}",
-                           "{\"name\":\"a\\u001b[0m\",\"slots\":1}", "{\"name\":\"x\",\"slot\":1}"}) {
+  for (const auto* body :
+       {"", "{}", "{\"name\":\"x\"}", "{\"name\":\"x\",\"slots\":0}",
+        "{\"name\":\"x\",\"slots\":100000}", "{\"name\":\"\",\"slots\":1}",
+        "{\"name\":\"a\\u001b[0m\",\"slots\":1}", "{\"name\":\"x\",\"slot\":1}"}) {
     CHECK_EQ(status("POST", "/api/v1/agents", invitation, body), 400);
   }
   CHECK_EQ(status("POST", "/api/v1/agents", invitation, Routes::enrolment("host-1")), 201);
@@ -267,13 +280,15 @@ TEST_CASE_FIXTURE(Routes, "an enrolment token ends after an hour, and nothing el
   const auto invited = answer("POST", "/api/v1/agents/enrollments", admin);
   clock.advance(kEnrolmentTtl);
   const std::string body = Routes::enrolment("host-1");
-  CHECK_EQ(status("POST", "/api/v1/agents", std::string(invited.at("token").as_string()), body), 401);
+  CHECK_EQ(status("POST", "/api/v1/agents", std::string(invited.at("token").as_string()), body),
+           401);
   CHECK_EQ(status("POST", "/api/v1/agents", admin, body), 403);
   const auto [id, credential] = enroll();
   CHECK_EQ(status("POST", "/api/v1/agents", credential, body), 403);
 }
 
-TEST_CASE_FIXTURE(Routes, "agents belong to the installation: an org's own operators cannot touch them") {
+TEST_CASE_FIXTURE(Routes,
+                  "agents belong to the installation: an org's own operators cannot touch them") {
   const auto [id, credential] = enroll();
   const std::string path = "/api/v1/agents/" + id;
   for (const std::string& who : {acme_admin, credential}) {
@@ -307,9 +322,11 @@ TEST_CASE_FIXTURE(Routes, "an agent is shown with what it told and what it holds
 TEST_CASE_FIXTURE(Routes, "a drained agent is told to take nothing new until it is resumed") {
   const auto [id, credential] = enroll();
   must(agents.seen({id}, {}));
-  CHECK_EQ(answer("POST", "/api/v1/agents/" + id + "/drain", admin).at("state").as_string(), "draining");
+  CHECK_EQ(answer("POST", "/api/v1/agents/" + id + "/drain", admin).at("state").as_string(),
+           "draining");
   CHECK(must(agents.seen({id}, {})).draining);
-  CHECK_EQ(answer("POST", "/api/v1/agents/" + id + "/resume", admin).at("state").as_string(), "online");
+  CHECK_EQ(answer("POST", "/api/v1/agents/" + id + "/resume", admin).at("state").as_string(),
+           "online");
   CHECK_FALSE(must(agents.seen({id}, {})).draining);
   CHECK_EQ(status("POST", "/api/v1/agents/agent-none/drain", admin), 404);
 }
@@ -367,7 +384,8 @@ TEST_CASE_FIXTURE(Routes, "changes are told once each, polls that change nothing
   CHECK_EQ(told.size(), 5);
 }
 
-TEST_CASE_FIXTURE(Routes, "an agent that another process drained learns of it, and its polls survive a restart") {
+TEST_CASE_FIXTURE(
+    Routes, "an agent that another process drained learns of it, and its polls survive a restart") {
   const auto [id, credential] = enroll();
   AgentInfo poll;
   poll.slots_free = 1;

@@ -105,8 +105,7 @@ void AgentRoutes::add_to(net::Router& router) {
 }
 
 Task<net::Response> AgentRoutes::invite(net::Request& request) {
-  const auto caller =
-      co_await parts_.authenticator.require_installation(request, Role::operator_);
+  const auto caller = co_await parts_.authenticator.require_installation(request, Role::operator_);
   if (!caller) co_return access::refusal(caller.error());
   access::TokenRequest wanted;
   wanted.kind = access::TokenKind::enrolment;
@@ -177,12 +176,11 @@ Task<net::Response> AgentRoutes::show(net::Request& request) {
 }
 
 Task<net::Response> AgentRoutes::drain(net::Request& request, bool draining) {
-  const auto caller =
-      co_await parts_.authenticator.require_installation(request, Role::operator_);
+  const auto caller = co_await parts_.authenticator.require_installation(request, Role::operator_);
   if (!caller) co_return access::refusal(caller.error());
   const model::AgentId id{request.parameter("id")};
-  auto change = draining ? parts_.agents.drain(id, caller->id)
-                         : parts_.agents.resume(id, caller->id);
+  auto change =
+      draining ? parts_.agents.drain(id, caller->id) : parts_.agents.resume(id, caller->id);
   const auto agent = co_await std::move(change);
   if (!agent) co_return net::problem(agent.error());
   const auto held = co_await jobs();
@@ -192,8 +190,7 @@ Task<net::Response> AgentRoutes::drain(net::Request& request, bool draining) {
 }
 
 Task<net::Response> AgentRoutes::revoke(net::Request& request) {
-  const auto caller =
-      co_await parts_.authenticator.require_installation(request, Role::operator_);
+  const auto caller = co_await parts_.authenticator.require_installation(request, Role::operator_);
   if (!caller) co_return access::refusal(caller.error());
   const model::AgentId id{request.parameter("id")};
   const auto agent = co_await parts_.agents.revoke(id, caller->id);

@@ -52,8 +52,8 @@ Agent read_agent(const db::Row& row) {
 }
 
 Result<std::optional<Agent>> find_agent(db::Transaction& tx, const model::AgentId& id) {
-  const auto row = TRY(
-      tx.find("SELECT " + std::string(kColumns) + " FROM agents WHERE id = $1", id.value));
+  const auto row =
+      TRY(tx.find("SELECT " + std::string(kColumns) + " FROM agents WHERE id = $1", id.value));
   if (!row) return std::nullopt;
   return read_agent(*row);
 }
@@ -65,7 +65,8 @@ Result<Agent> read_agent_in(db::Transaction& tx, const model::AgentId& id) {
 }
 
 Result<void> write_seen(db::Transaction& tx, const Agent& agent) {
-  TRY(tx.run("UPDATE agents SET name = $1, slots = $2, slots_free = $3, warm = $4, version = $5, "
+  TRY(
+      tx.run("UPDATE agents SET name = $1, slots = $2, slots_free = $3, warm = $4, version = $5, "
              "vmm = $6, accel = $7, cgroup = $8, boot_id = $9, last_seen_us = $10 WHERE id = $11",
              agent.name, agent.slots, agent.slots_free, agent.warm, agent.version, agent.vmm,
              agent.accel, agent.cgroup, agent.boot_id, agent.last_seen_at, agent.id.value));
@@ -101,8 +102,7 @@ bool must_be_written(const Agent& before, Agent after) {
 }  // namespace
 
 const db::MigrationSet& agent_migrations() {
-  static constexpr std::array<db::Migration, 1> kMigrations = {
-      db::Migration{1, "agents", kAgents}};
+  static constexpr std::array<db::Migration, 1> kMigrations = {db::Migration{1, "agents", kAgents}};
   static constexpr db::MigrationSet kSet{"agents", kMigrations};
   return kSet;
 }
@@ -150,19 +150,19 @@ Task<Result<Enrolled>> AgentStore::enroll(std::string token_hash, AgentInfo info
   agent.enrolled_at = clock_.now();
   apply(agent, info);
   agent.slots_free = agent.slots;
-  const access::IssuedToken credential =
-      tokens_.make({.kind = access::TokenKind::agent,
-                    .name = agent.name,
-                    .role = access::Role::viewer,
-                    .orgs = {},
-                    .repo = {},
-                    .agent = agent.id,
-                    .expires_at = {}});
+  const access::IssuedToken credential = tokens_.make({.kind = access::TokenKind::agent,
+                                                       .name = agent.name,
+                                                       .role = access::Role::viewer,
+                                                       .orgs = {},
+                                                       .repo = {},
+                                                       .agent = agent.id,
+                                                       .expires_at = {}});
   std::function<Result<Enrolled>(db::Transaction&)> work =
       [this, token_hash = std::move(token_hash), agent, credential,
        by = std::move(by)](db::Transaction& tx) -> Result<Enrolled> {
     TRY(tokens_.spend_in(tx, token_hash));
-    TRY(tx.run("INSERT INTO agents (id, name, slots, slots_free, warm, version, vmm, accel, "
+    TRY(
+        tx.run("INSERT INTO agents (id, name, slots, slots_free, warm, version, vmm, accel, "
                "cgroup, boot_id, draining, enrolled_us) "
                "VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, 0, $10)",
                agent.id.value, agent.name, agent.slots, agent.slots_free, agent.version, agent.vmm,
@@ -181,7 +181,8 @@ Task<Result<Enrolled>> AgentStore::enroll(std::string token_hash, AgentInfo info
 Task<Result<Agent>> AgentStore::seen(model::AgentId id, AgentInfo info) {
   const Time now = clock_.now();
   const auto known = memory_.find(id.value);
-  if (known != memory_.end() && known->second.seen && now - known->second.written_at < kAgentWriteEvery) {
+  if (known != memory_.end() && known->second.seen &&
+      now - known->second.written_at < kAgentWriteEvery) {
     Memory& memory = known->second;
     Agent agent = *memory.seen;
     apply(agent, info);
@@ -221,8 +222,9 @@ Task<Result<Agent>> AgentStore::seen(model::AgentId id, AgentInfo info) {
 
 Task<Result<std::optional<Agent>>> AgentStore::find(model::AgentId id) {
   using Found = std::optional<Agent>;
-  std::function<Result<Found>(db::Transaction&)> work =
-      [id = std::move(id)](db::Transaction& tx) { return find_agent(tx, id); };
+  std::function<Result<Found>(db::Transaction&)> work = [id = std::move(id)](db::Transaction& tx) {
+    return find_agent(tx, id);
+  };
   CO_TRY_ASSIGN(Found agent, co_await database_.read<Found>(std::move(work)));
   if (agent) agent = merged(std::move(*agent));
   co_return agent;

@@ -4,7 +4,8 @@
 // when it changes, or every ten seconds.
 //
 // Threads: the loop's; functions that take a Transaction run on a database thread.
-// Not here: leases and assignments (lease.h), HTTP (agent_routes.h), credentials (access/token_book.h).
+// Not here: leases and assignments (lease.h), HTTP (agent_routes.h), credentials
+// (access/token_book.h).
 #pragma once
 
 #include <functional>

@@ -51,9 +51,9 @@ using Edit = std::function<void(OrgSettings&)>;
 Result<Edit> parse_edit(std::string_view body, std::string_view org) {
   const json::object object = TRY(parse_json_object(body));
   // `org`, `defaults` and `created_at` are as GET shows them, so that its answer can be sent back.
-  TRY(refuse_unknown_fields(object, {"jobs_per_minute", "concurrent_jobs", "cache_bytes_max",
-                                     "registry_bytes_max", "log_bytes_max", "egress", "org",
-                                     "defaults", "created_at"}));
+  TRY(refuse_unknown_fields(
+      object, {"jobs_per_minute", "concurrent_jobs", "cache_bytes_max", "registry_bytes_max",
+               "log_bytes_max", "egress", "org", "defaults", "created_at"}));
   const auto name = TRY(find_text(object, "org"));
   if (name && !equal_ignoring_case(*name, org)) {
     return fail(Code::bad_request, "field 'org' is not the org of the path");

@@ -63,9 +63,7 @@ const db::MigrationSet& org_migrations() {
   return kSet;
 }
 
-std::string_view to_string(Egress egress) {
-  return egress == Egress::open ? "open" : "default";
-}
+std::string_view to_string(Egress egress) { return egress == Egress::open ? "open" : "default"; }
 
 std::optional<Egress> find_egress(std::string_view name) {
   if (name == "default") return Egress::restricted;
@@ -103,8 +101,8 @@ Result<std::string> OrgStore::see_in(db::Transaction& tx, std::string_view name,
 }
 
 Result<std::optional<Org>> OrgStore::find_in(db::Transaction& tx, std::string_view name) const {
-  const auto row = TRY(tx.find("SELECT " + std::string(kColumns) + " FROM orgs WHERE key = $1",
-                               to_lower(name)));
+  const auto row =
+      TRY(tx.find("SELECT " + std::string(kColumns) + " FROM orgs WHERE key = $1", to_lower(name)));
   if (!row) return std::nullopt;
   return make(*row);
 }
@@ -160,7 +158,8 @@ Task<Result<Org>> OrgStore::change(std::string name, std::function<void(OrgSetti
     edit(to);
     std::optional<std::string> egress;
     if (to.egress) egress = to_string(*to.egress);
-    TRY(tx.run("UPDATE orgs SET jobs_per_minute = $1, concurrent_jobs = $2, cache_bytes_max = $3, "
+    TRY(
+        tx.run("UPDATE orgs SET jobs_per_minute = $1, concurrent_jobs = $2, cache_bytes_max = $3, "
                "registry_bytes_max = $4, log_bytes_max = $5, egress = $6 WHERE key = $7",
                to.jobs_per_minute, to.concurrent_jobs, to.cache_bytes_max, to.registry_bytes_max,
                to.log_bytes_max, egress, to_lower(stored)));

@@ -1,6 +1,6 @@
-// The orgs and what each may use: limits on jobs, quotas on stored bytes, egress. An org is recorded
-// when it is first seen, with the spelling seen then; names compare without case. What an admin has
-// not set follows the installation's defaults, also later when those change.
+// The orgs and what each may use: limits on jobs, quotas on stored bytes, egress. An org is
+// recorded when it is first seen, with the spelling seen then; names compare without case. What an
+// admin has not set follows the installation's defaults, also later when those change.
 //
 // Threads: functions that take a Transaction run on a database thread (the store itself never
 // changes); the rest the loop's.

@@ -20,7 +20,8 @@ struct Page {
   std::string cursor;  // "" at the start
 };
 
-// bad_request: a limit that is no number from 1 to kPageMax, or a cursor too long to be one of ours.
+// bad_request: a limit that is no number from 1 to kPageMax, or a cursor too long to be one of
+// ours.
 Result<Page> read_page(const net::Request& request);
 
 // `items` are JSON texts.

@@ -38,8 +38,8 @@ json::object to_json(const Token& token) {
 
 Result<void> check_token_name(std::string_view name) {
   if (name.empty() || name.size() > kTokenNameBytesMax) {
-    return fail(Code::bad_request, "field 'name' must have 1 to " +
-                                       std::to_string(kTokenNameBytesMax) + " bytes");
+    return fail(Code::bad_request,
+                "field 'name' must have 1 to " + std::to_string(kTokenNameBytesMax) + " bytes");
   }
   for (const char c : name) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {

@@ -66,17 +66,15 @@ Task<net::Response> SessionRoutes::sign_in(net::Request& request) {
   const auto cookie = co_await parts_.sessions.open(**token);
   if (!cookie) co_return net::problem(cookie.error());
   log_info("signed in", {{"token", caller->id}, {"peer", request.peer_address}});
-  net::Response response =
-      session_answer(access::to_string(caller->role), caller->orgs.text(),
-                     access::csrf_value(cookie->reveal()));
-  response.headers.add("Set-Cookie", cookie_header(cookie->reveal(), access::kSessionLifeMax,
-                                                   request.secure));
+  net::Response response = session_answer(access::to_string(caller->role), caller->orgs.text(),
+                                          access::csrf_value(cookie->reveal()));
+  response.headers.add("Set-Cookie",
+                       cookie_header(cookie->reveal(), access::kSessionLifeMax, request.secure));
   co_return response;
 }
 
 Task<net::Response> SessionRoutes::show(net::Request& request) {
-  const auto caller =
-      co_await parts_.authenticator.require_operator(request, access::Role::viewer);
+  const auto caller = co_await parts_.authenticator.require_operator(request, access::Role::viewer);
   if (!caller) co_return access::refusal(caller.error());
   // A bearer token needs no CSRF value: nothing sends it unasked.
   std::string csrf;

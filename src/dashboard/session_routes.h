@@ -1,6 +1,7 @@
-// Signing in to the dashboard: POST, GET and DELETE /api/v1/session. POST trades an operator's token
-// for a cookie that scripts cannot read; the answer's `csrf` goes with every write. Wrong tokens
-// count against the address that sent them, and a page of another site cannot sign anybody in.
+// Signing in to the dashboard: POST, GET and DELETE /api/v1/session. POST trades an operator's
+// token for a cookie that scripts cannot read; the answer's `csrf` goes with every write. Wrong
+// tokens count against the address that sent them, and a page of another site cannot sign anybody
+// in.
 //
 // Threads: the loop's. Lives as long as the server whose router holds its handlers.
 #pragma once

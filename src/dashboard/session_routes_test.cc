@@ -38,7 +38,8 @@ struct SignIn : AccessFixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(SignIn, "a token is traded for a cookie that scripts and other sites cannot use") {
+TEST_CASE_FIXTURE(SignIn,
+                  "a token is traded for a cookie that scripts and other sites cannot use") {
   const auto response = sign_in(token(Role::operator_, "Acme"));
   CHECK_EQ(response.status, 200);
   const auto body = *parse_json_object(response.body);
@@ -53,8 +54,8 @@ TEST_CASE_FIXTURE(SignIn, "a token is traded for a cookie that scripts and other
 }
 
 TEST_CASE_FIXTURE(SignIn, "over TLS the cookie is for TLS alone") {
-  net::Request made = request("POST", "/api/v1/session", "",
-                              "{\"token\":\"" + token(Role::viewer, "*") + "\"}");
+  net::Request made =
+      request("POST", "/api/v1/session", "", "{\"token\":\"" + token(Role::viewer, "*") + "\"}");
   made.secure = true;
   CHECK_NE(serve(router, std::move(made)).headers.find("Set-Cookie")->find("; Secure"),
            std::string_view::npos);
@@ -73,8 +74,8 @@ TEST_CASE_FIXTURE(SignIn, "what is no operator's token signs nobody in") {
 }
 
 TEST_CASE_FIXTURE(SignIn, "a page of another site cannot sign anybody in") {
-  net::Request made = request("POST", "/api/v1/session", "",
-                              "{\"token\":\"" + token(Role::viewer, "*") + "\"}");
+  net::Request made =
+      request("POST", "/api/v1/session", "", "{\"token\":\"" + token(Role::viewer, "*") + "\"}");
   net::Request own = made;
   made.headers.set("Sec-Fetch-Site", "cross-site");
   own.headers.set("Sec-Fetch-Site", "same-origin");
@@ -84,7 +85,8 @@ TEST_CASE_FIXTURE(SignIn, "a page of another site cannot sign anybody in") {
 
 TEST_CASE_FIXTURE(SignIn, "guessing tokens at the door is stopped") {
   int status = 0;
-  for (int i = 0; i < 200 && status != 429; ++i) status = sign_in("nbt_" + std::to_string(i)).status;
+  for (int i = 0; i < 200 && status != 429; ++i)
+    status = sign_in("nbt_" + std::to_string(i)).status;
   CHECK_EQ(status, 429);
 }
 

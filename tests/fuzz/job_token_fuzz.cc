@@ -1,5 +1,5 @@
-// Job tokens from outside: arbitrary text, and arbitrary headers and payloads under a signature that
-// is right, since only those reach the parsers behind it.
+// Job tokens from outside: arbitrary text, and arbitrary headers and payloads under a signature
+// that is right, since only those reach the parsers behind it.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -280,6 +280,14 @@ Task<void> LogForwarder::close(bool keep) {
   spool_.reset();
 }
 
+bool LogForwarder::ends_with(int64_t seq) {
+  if (any_start_ && seq >= last_seq_) {
+    last_seq_ = seq;
+    any_start_ = false;
+  }
+  return seq == last_seq_;
+}
+
 void LogForwarder::progressed() {
   const Duration now = clock_.steady();
   if (now - noted_at_ < kNoteEvery) return;

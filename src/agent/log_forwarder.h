@@ -68,6 +68,9 @@ class LogForwarder : public std::enable_shared_from_this<LogForwarder> {
   Task<void> close(bool keep);
 
   int64_t last_seq() const { return last_seq_; }
+  // Whether `seq` is the last line's. An agent that has restarted may know less than its guest, whose
+  // lines were all acknowledged by its earlier life: then the guest is right.
+  bool ends_with(int64_t seq);
 
  private:
   Task<Result<void>> deliver_or_spool(std::string frame);

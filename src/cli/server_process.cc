@@ -1,0 +1,201 @@
+#include "cli/server_process.h"
+
+#include <charconv>
+
+#include "base/log.h"
+#include "cli/agent_role.h"
+#include "cli/control_role.h"
+#include "cli/data_directory.h"
+#include "cli/installation.h"
+#include "cli/signals.h"
+#include "net/server.h"
+
+namespace nimbus::cli {
+namespace {
+
+constexpr Duration kDrainPatience = std::chrono::seconds(30);  // for jobs that run
+constexpr Duration kDrainDeadline = std::chrono::seconds(10);  // for requests in progress
+constexpr Duration kDrainPoll = std::chrono::milliseconds(50);
+
+struct Listen {
+  std::string address;
+  uint16_t port = 0;
+};
+
+Result<Listen> parse_listen(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  Listen listen;
+  const char* first = text.data() + (colon == std::string::npos ? text.size() : colon + 1);
+  const auto [end, error] = std::from_chars(first, text.data() + text.size(), listen.port);
+  if (colon == std::string::npos || error != std::errc() || end != text.data() + text.size()) {
+    return fail(Code::bad_request, "server.listen '" + text + "' is not ADDRESS:PORT",
+                "write it like 127.0.0.1:8080 or [::1]:8080");
+  }
+  listen.address = text.substr(0, colon);
+  if (listen.address.starts_with('[') && listen.address.ends_with(']')) {
+    listen.address = listen.address.substr(1, listen.address.size() - 2);
+  }
+  return listen;
+}
+
+// Everything the process owns; members end in reverse order, so what others use comes first.
+class ServerProcess {
+ public:
+  explicit ServerProcess(const ServerOptions& options) : options_(options) {}
+
+  Result<void> start() {
+    data_.emplace(TRY(DataDirectory::open(options_.data, system_random())));
+    installation_ = TRY(find_installation(options_.config));
+    net::Router router;
+    if (hosts(Role::control)) TRY(start_control(router));
+    TRY(listen(std::move(router)));
+    if (hosts(Role::agent)) TRY(start_agent());
+    signals_.emplace(loop_, [this] { end(); }, [this] { reload(); });
+    announce();
+    return {};
+  }
+
+  void run() { loop_.run(); }
+
+ private:
+  bool hosts(Role role) const { return options_.roles.contains(role); }
+
+  Result<void> start_control(net::Router& router) {
+    const Config& config = options_.config;
+    const bool relay = config.webhook.mode == "relay";
+    const std::string& named = relay ? config.webhook.relay_secrets_file : config.webhook.secrets_file;
+    control_ = TRY(ControlRole::start(
+        loop_, metrics_,
+        {.config = config,
+         .database_url = config.control.database.empty() ? "sqlite:" + data_->file("nimbus.db")
+                                                         : config.control.database,
+         .webhook_secrets_file = named.empty() ? data_->file("webhook.secret") : named,
+         .admin_token = data_->admin_token(),
+         .job_token_key = data_->job_token_key()}));
+    control_->add_routes(router);
+    control_->health().add("agent", false, [this] { return agent_health(); });
+    return {};
+  }
+
+  Result<void> listen(net::Router router) {
+    const Config& config = options_.config;
+    const Listen where = TRY(parse_listen(config.server.listen));
+    net::ServerOptions wanted;
+    wanted.address = where.address;
+    wanted.port = where.port;
+    wanted.metrics = &metrics_;
+    if (!config.server.tls_certificate.empty()) {
+      wanted.tls = net::TlsFiles{config.server.tls_certificate, config.server.tls_key};
+    }
+    server_ = TRY(net::Server::listen(loop_, std::move(router), std::move(wanted)));
+    return {};
+  }
+
+  // An agent that cannot start does not take the control plane down with it: the reason is in the
+  // log and in /readyz.
+  Result<void> start_agent() {
+    Secret token = options_.config.agent.enrollment_token;
+    if (options_.embedded_agent) token = TRY(control_->enroll_local_agent());
+    auto started = AgentRole::start(loop_, metrics_,
+                                    {.config = options_.config,
+                                     .installation = installation_,
+                                     .directory = data_->file("agent"),
+                                     .server = options_.embedded_agent ? own_url() : options_.config.agent.server,
+                                     .enrollment_token = std::move(token)});
+    if (started) {
+      agent_ = std::move(*started);
+      return {};
+    }
+    if (!options_.embedded_agent) return fail(std::move(started).error());
+    agent_failure_ = started.error().message;
+    log_error("jobs cannot run on this machine", started.error());
+    return {};
+  }
+
+  std::string own_url() const {
+    const bool tls = !options_.config.server.tls_certificate.empty();
+    return std::string(tls ? "https" : "http") + "://127.0.0.1:" + std::to_string(server_->port());
+  }
+
+  control::PartHealth agent_health() const {
+    using control::PartStatus;
+    if (!hosts(Role::agent)) return {PartStatus::ok, "none on this machine"};
+    if (!agent_failure_.empty()) return {PartStatus::unavailable, agent_failure_};
+    if (agent_ == nullptr) return {PartStatus::starting, ""};
+    if (agent_->stopped()) return {PartStatus::unavailable, agent_->failure()};
+    const agent::AgentStatus status = agent_->status();
+    return {status.connected ? PartStatus::ok : PartStatus::starting, status.detail};
+  }
+
+  void announce() const {
+    const Config& config = options_.config;
+    log_info("nimbus is up", {{"version", NIMBUS_VERSION},
+                              {"url", own_url()},
+                              {"data", data_->path()},
+                              {"tls", !config.server.tls_certificate.empty()},
+                              {"webhook_mode", config.webhook.mode},
+                              {"database", config.control.database.empty() ? "sqlite" : "configured"},
+                              {"telemetry", config.telemetry.clickhouse == "embedded:" ? "embedded" : "server"},
+                              {"agent", agent_ != nullptr}});
+    if (data_->is_new() && hosts(Role::control)) {
+      log_info("first start: sign in with the text of admin.token; GitHub's webhook takes webhook.secret",
+               {{"directory", data_->path()}});
+    }
+  }
+
+  void reload() {
+    if (control_ != nullptr) {
+      if (const auto done = control_->reload_secrets(); !done) log_error("webhook secrets stay as they were", done.error());
+    }
+    if (!options_.config.server.tls_certificate.empty()) {
+      if (const auto done = server_->reload_tls(); !done) log_error("the certificate stays as it was", done.error());
+    }
+    log_info("reloaded");
+  }
+
+  void end() {
+    if (ending_) {
+      log_warn("second signal: ending now");
+      loop_.stop();
+      return;
+    }
+    ending_ = true;
+    loop_.spawn(drain(), "drain");
+  }
+
+  Task<void> drain() {
+    if (agent_ != nullptr && !agent_->stopped()) {
+      const int busy = agent_->status().busy;
+      log_info("draining", {{"jobs", busy}, {"patience_s", busy > 0 ? 30 : 0}});
+      agent_->stop(kDrainPatience);
+      while (!agent_->stopped()) co_await loop_.sleep(kDrainPoll);
+    }
+    if (control_ != nullptr) control_->stop();
+    co_await server_->drain(kDrainDeadline);
+    log_info("stopped");
+    loop_.stop();
+  }
+
+  const ServerOptions& options_;
+  net::Loop loop_;
+  Metrics metrics_;
+  std::optional<DataDirectory> data_;
+  Installation installation_;
+  std::unique_ptr<ControlRole> control_;
+  std::unique_ptr<net::Server> server_;
+  std::unique_ptr<AgentRole> agent_;
+  std::optional<Signals> signals_;
+  std::string agent_failure_;
+  bool ending_ = false;
+};
+
+}  // namespace
+
+Result<void> run_server(const ServerOptions& options) {
+  ServerProcess process(options);
+  TRY(process.start());
+  process.run();
+  return {};
+}
+
+}  // namespace nimbus::cli

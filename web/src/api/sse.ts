@@ -82,54 +82,71 @@ function breathe(): Promise<void> {
 
 const SLICE_MS = 12;
 
+// The server sends at least a comment every fifteen seconds; this much silence is a dead connection.
+const SILENCE_MS = 40_000;
+
 export interface StreamOptions {
   lastEventId?: string;
   signal: AbortSignal;
   onOpen?: () => void;
-  onBytes?: () => void; // anything arrived, a comment too
   onEvents: (events: ServerEvent[]) => void;
 }
 
-// Reads one stream to its end. Throws ApiError when it is refused or breaks, AbortError when the
-// signal fires.
+// Reads one stream to its end. Throws ApiError when it is refused, breaks or falls silent, AbortError
+// when the signal fires.
 export async function readStream(url: string, options: StreamOptions): Promise<void> {
+  const silence = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const heard = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silence.abort(), SILENCE_MS);
+  };
+  const orLost = <T>(work: Promise<T>, message: string): Promise<T> =>
+    work.catch((error) => {
+      if (options.signal.aborted) throw error;
+      throw new ApiError(0, silence.signal.aborted ? 'The server fell silent' : message);
+    });
+  heard();
+  try {
+    const reader = await open(
+      url,
+      options,
+      AbortSignal.any([options.signal, silence.signal]),
+      orLost,
+    );
+    const parser = new SseParser(options.lastEventId);
+    let sliceStart = performance.now();
+    for (;;) {
+      const piece = await orLost(reader.read(), 'The connection was lost');
+      if (piece.done) return;
+      heard();
+      const events = parser.push(piece.value);
+      if (events.length > 0) options.onEvents(events);
+      if (performance.now() - sliceStart > SLICE_MS) {
+        await breathe();
+        sliceStart = performance.now();
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+    silence.abort(); // lets go of the connection, however this ended
+  }
+}
+
+async function open(
+  url: string,
+  options: StreamOptions,
+  signal: AbortSignal,
+  orLost: <T>(work: Promise<T>, message: string) => Promise<T>,
+): Promise<ReadableStreamDefaultReader<string>> {
   const headers: Record<string, string> = { Accept: 'text/event-stream' };
   if (options.lastEventId) headers['Last-Event-ID'] = options.lastEventId;
-  let response: Response;
-  try {
-    response = await fetch(url, {
-      headers,
-      credentials: 'same-origin',
-      cache: 'no-store',
-      signal: options.signal,
-    });
-  } catch (error) {
-    if (options.signal.aborted) throw error;
-    throw new ApiError(0, 'The server cannot be reached');
-  }
+  const init: RequestInit = { headers, credentials: 'same-origin', cache: 'no-store', signal };
+  const response = await orLost(fetch(url, init), 'The server cannot be reached');
   if (!response.ok || !response.body) {
     if (response.status === 401) announceSignedOut();
     throw await problemOf(response);
   }
   options.onOpen?.();
-  const parser = new SseParser(options.lastEventId);
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let sliceStart = performance.now();
-  for (;;) {
-    let piece: ReadableStreamReadResult<string>;
-    try {
-      piece = await reader.read();
-    } catch (error) {
-      if (options.signal.aborted) throw error;
-      throw new ApiError(0, 'The connection was lost');
-    }
-    if (piece.done) return;
-    options.onBytes?.();
-    const events = parser.push(piece.value);
-    if (events.length > 0) options.onEvents(events);
-    if (performance.now() - sliceStart > SLICE_MS) {
-      await breathe();
-      sliceStart = performance.now();
-    }
-  }
+  return response.body.pipeThrough(new TextDecoderStream()).getReader();
 }

@@ -45,6 +45,11 @@ void hide_lower(Node& node, int layer) {
   }
 }
 
+// Trees are walked by recursion, so their depth is bounded, however a path got there.
+tl::unexpected<Error> too_deep() {
+  return fail(Code::bad_request, "a path in a layer is deeper than 128 directories");
+}
+
 // A path of a layer as its parts. Inside an image `/a`, `./a` and `a` are the same.
 Result<std::vector<std::string_view>> parse_path(std::string_view path) {
   if (path.size() > kTreePathBytesMax)
@@ -61,8 +66,10 @@ Result<std::vector<std::string_view>> parse_path(std::string_view path) {
       return fail(Code::bad_request, "a file name in a layer is longer than 255 bytes");
     parts.push_back(part);
   }
-  if (parts.size() > kDepthMax)
-    return fail(Code::bad_request, "a path in a layer is deeper than 128 directories");
+  for (size_t i = 0; i + 1 < parts.size(); ++i)
+    if (parts[i].starts_with(kWhiteout))
+      return fail(Code::bad_request, "a folder in a layer has a name that whiteouts are known by");
+  if (parts.size() > kDepthMax) return too_deep();
   return parts;
 }
 
@@ -87,6 +94,7 @@ class Walker {
       if (next == nullptr) return nullptr;
       if (next->entry->type != EntryType::symlink) {
         stack_.push_back(next);
+        if (stack_.size() > kDepthMax + 1) return too_deep();
         continue;
       }
       if (++links_ > kSymlinksMax)
@@ -178,7 +186,9 @@ Result<void> Tree::place(Node& parent, std::string_view name, Entry entry) {
 
 Result<Node*> Tree::make_directory(const std::vector<std::string_view>& parts, int layer) {
   auto make_missing = [this, layer](Node& parent, std::string_view name) -> Node* {
-    if (++entries_ > kTreeEntriesMax || name.size() > kNameBytesMax) return nullptr;
+    // A link's text may ask for what a path may not.
+    const bool allowed = name.size() <= kNameBytesMax && !name.starts_with(kWhiteout);
+    if (!allowed || ++entries_ > kTreeEntriesMax) return nullptr;
     return parent.children.emplace(name, make_node(plain_directory(), layer)).first->second.get();
   };
   Node* node = TRY(Walker(*root_).walk(parts, make_missing));

@@ -122,6 +122,22 @@ TEST_CASE("symbolic links that lead in a circle, or through a file, are refused"
   CHECK(refusal(tree, "file/x", file(0)) == Code::bad_request);
 }
 
+TEST_CASE("links cannot make a tree deeper than paths may be") {
+  Tree tree;
+  std::string deep = "d";
+  for (int i = 0; i < 100; ++i) deep += "/d";
+  REQUIRE(tree.apply("one", symlink_to(0, deep)));
+  REQUIRE(tree.apply("one/two", symlink_to(0, deep)));
+  CHECK(refusal(tree, "one/two/x", file(0)) == Code::bad_request);
+}
+
+TEST_CASE("a folder named like a whiteout is refused, from a path and from a link") {
+  Tree tree;
+  REQUIRE(tree.apply("l", symlink_to(0, ".wh.x")));
+  CHECK(refusal(tree, ".wh.x/y", file(0)) == Code::bad_request);
+  CHECK(refusal(tree, "l/y", file(0)) == Code::bad_request);
+}
+
 TEST_CASE("a symbolic link's last part is replaced, never followed") {
   Tree tree;
   REQUIRE(tree.apply("target", file(0)));

@@ -1,5 +1,6 @@
 // An image's documents and layers from outside: index, manifest, config and reference as text, and the
 // entries of a layer as the merged tree takes them. Whatever is accepted keeps the tree's promises.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -45,6 +45,8 @@ void log_failure(Result<void> outcome) {
 Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Time now) {
   db::DatabaseOptions options;
   options.url = "sqlite:" + path;
+  options.readers = 1;
+  options.survives_power_loss = false;  // no VM does either
   auto database = TRY_IN("opening the agent's journal", db::Database::open(options));
   TRY_IN("preparing the agent's journal", db::migrate(*database, kSet, now));
   return std::unique_ptr<Journal>(new Journal(std::move(database)));

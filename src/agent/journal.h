@@ -1,6 +1,7 @@
 // The agent's memory across its own death: every step of an execution is written here before it is
 // taken, and every report before it is sent. After a restart it says which VM belongs to which job,
-// and what the server has not been told yet.
+// and what the server has not been told yet. It outlives the process, not the machine's power: no VM
+// outlives that either, and a commit that waits for no disk lets a job start at once.
 //
 // Threads: the loop's (Tasks); `open` and `read` block and are for start-up.
 // Not here: log lines (spool.h), the state of what runs (execution.h).

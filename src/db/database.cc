@@ -61,7 +61,7 @@ std::optional<Time> Row::find_time(size_t column) const {
 
 Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options) {
   if (options.url.starts_with(kSqliteScheme)) {
-    return open_sqlite(options.url.substr(kSqliteScheme.size()), options.readers);
+    return open_sqlite(options.url.substr(kSqliteScheme.size()), options);
   }
   return fail(Code::bad_request, "control.database '" + options.url + "' is of no known engine",
               "write sqlite:PATH");

@@ -106,6 +106,9 @@ using Work = std::function<Result<void>(Transaction&)>;
 struct DatabaseOptions {
   std::string url;  // sqlite:PATH
   int readers = 2;
+  // false: what is committed outlives this process, however it ends, but perhaps not the machine's
+  // power. For what is worthless after a reboot; a commit then waits for no disk.
+  bool survives_power_loss = true;
 };
 
 struct DatabaseStats {

@@ -234,9 +234,10 @@ class SqliteDatabase final : public Database {
     for (auto& thread : threads_) thread.join();
   }
 
-  Result<void> start(const std::string& path, int readers) {
+  Result<void> start(const std::string& path, const DatabaseOptions& options) {
     TRY(writer_.open(path, false));
-    for (int i = 0; i < readers; ++i) {
+    if (!options.survives_power_loss) TRY(writer_.execute("PRAGMA synchronous=NORMAL;"));
+    for (int i = 0; i < options.readers; ++i) {
       readers_.push_back(std::make_unique<Connection>());
       TRY(readers_.back()->open(path, true));
     }
@@ -316,9 +317,10 @@ class SqliteDatabase final : public Database {
 
 }  // namespace
 
-Result<std::unique_ptr<Database>> open_sqlite(const std::string& path, int readers) {
+Result<std::unique_ptr<Database>> open_sqlite(const std::string& path,
+                                              const DatabaseOptions& options) {
   auto database = std::make_unique<SqliteDatabase>();
-  TRY(database->start(path, readers));
+  TRY(database->start(path, options));
   return database;
 }
 

@@ -25,7 +25,7 @@ describe('the image ai-eval-runner', { skip }, () => {
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   const asRunner = (command: string) =>
-    execFileSync('chroot', ['--userspec=1000:1000', tree, '/bin/sh', '-c', `cd /home/runner/work && ${command}`], {
+    execFileSync('/usr/sbin/chroot', ['--userspec=1000:1000', tree, '/bin/sh', '-c', `cd /home/runner/work && ${command}`], {
       env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/home/runner' },
       encoding: 'utf8',
     }).trim();

@@ -1,5 +1,5 @@
-// The SQLite engine behind db::Database: WAL, synchronous=FULL unless told otherwise, one writer thread with group commit,
-// a few reader threads. Included by database.cc only.
+// The SQLite engine behind db::Database: WAL, synchronous=FULL unless told otherwise, one writer
+// thread with group commit, a few reader threads. Included by database.cc only.
 #pragma once
 
 #include "db/database.h"

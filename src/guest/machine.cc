@@ -28,7 +28,7 @@ namespace {
 
 constexpr size_t kDiskFullBytes = size_t{1} << 20;   // less than that free counts as full
 constexpr int64_t kReservedBytes = int64_t{24} << 20;  // of memory, for this process and the kernel
-constexpr int kWarmUpMilliseconds = 5000;
+constexpr const char* kUsualUser = "runner";
 
 // The number after `name` in a file of "name value" lines, or 0.
 int64_t counter_in(const std::string& path, std::string_view name) {
@@ -40,6 +40,12 @@ int64_t counter_in(const std::string& path, std::string_view name) {
     return value;
   }
   return 0;
+}
+
+Account read_account(const std::string& user) {
+  Account account = guest::find_account(read_file("/etc/passwd"), read_file("/etc/group"), user);
+  if (!account.known) say("image has no user '" + user + "': uid 1000 instead");
+  return account;
 }
 
 void add_entropy(const std::string& bytes) {
@@ -105,48 +111,30 @@ std::string make_job_cgroup() {
   return job;
 }
 
-void warm_up() {
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    const int nothing = ::open("/dev/null", O_RDWR);
-    for (const int fd : {0, 1, 2}) ::dup2(nothing, fd);
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::execl("/bin/sh", "sh", "-c", "echo warm", nullptr);
-    ::_exit(127);
-  }
-  for (int waited = 0; pid > 0; ++waited) {
-    if (::waitpid(pid, nullptr, WNOHANG) != 0) return;
-    if (waited == kWarmUpMilliseconds) (void)::kill(pid, SIGKILL);
-    const timespec millisecond{0, 1'000'000};
-    (void)::nanosleep(&millisecond, nullptr);
-  }
-}
-
 void power_off(bool by_reset) {
   (void)::reboot(by_reset ? RB_AUTOBOOT : RB_POWER_OFF);
   for (;;) ::pause();
 }
 
-MachineSurroundings::MachineSurroundings(std::string cgroup) : cgroup_(std::move(cgroup)) {}
+MachineSurroundings::MachineSurroundings(std::string cgroup)
+    : cgroup_(std::move(cgroup)), usual_(read_account(kUsualUser)) {}
 
-void MachineSurroundings::adopt(const GuestJob& job) {
+void MachineSurroundings::set_clock(const GuestJob& job) {
   if (job.time_ns > 0) {
     const timespec now{static_cast<time_t>(job.time_ns / 1'000'000'000),
                        static_cast<long>(job.time_ns % 1'000'000'000)};
     if (::clock_settime(CLOCK_REALTIME, &now) != 0) say("cannot set the clock");
   }
   add_entropy(job.entropy);
-  (void)::sethostname(job.hostname.data(), job.hostname.size());
-  append_file("/etc/hosts", "127.0.1.1 " + job.hostname + "\n");
+}
+
+void MachineSurroundings::set_name(const std::string& hostname) {
+  (void)::sethostname(hostname.data(), hostname.size());
+  append_file("/etc/hosts", "127.0.1.1 " + hostname + "\n");
 }
 
 Account MachineSurroundings::find_account(const std::string& user) {
-  const Account account =
-      guest::find_account(read_file("/etc/passwd"), read_file("/etc/group"), user);
-  if (!account.known) say("image has no user '" + user + "': uid 1000 instead");
-  return account;
+  return user == kUsualUser ? usual_ : read_account(user);
 }
 
 void MachineSurroundings::make_workdir(const std::string& path, const Account& account) {

@@ -37,14 +37,13 @@ Result<void> enter_image();
 void write_names(const std::string& nameserver);
 // The job's cgroup directory, or "" when the kernel has none; leaves memory for this process.
 std::string make_job_cgroup();
-// Runs the image's shell once, so that the first job finds its pages and code in memory.
-void warm_up();
 [[noreturn]] void power_off(bool by_reset);
 
 class MachineSurroundings final : public Surroundings {
  public:
   explicit MachineSurroundings(std::string cgroup);
-  void adopt(const GuestJob& job) override;
+  void set_clock(const GuestJob& job) override;
+  void set_name(const std::string& hostname) override;
   Account find_account(const std::string& user) override;
   void make_workdir(const std::string& path, const Account& account) override;
   void kill_everything(pid_t job) override;
@@ -53,6 +52,7 @@ class MachineSurroundings final : public Surroundings {
 
  private:
   std::string cgroup_;
+  Account usual_;  // read from the image once
 };
 
 }  // namespace nimbus::guest

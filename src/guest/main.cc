@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "guest/machine.h"
+#include "guest/rehearsal.h"
 #include "guest/session.h"
 
 namespace {
@@ -32,7 +33,9 @@ Result<Outcome> run_job() {
   options.gateway = {kGatewayIp, 80};
   options.cgroup = cgroup;
   options.greeting = describe_machine();
-  options.warm_up = warm_up;
+  options.rehearse = [&machine, cgroup] {
+    rehearse(cgroup, machine.find_account("runner"), "/home/runner/work");
+  };
   say(options.greeting);
   return Session(std::move(options), machine).run();
 }

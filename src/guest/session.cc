@@ -229,7 +229,7 @@ void Session::State::begin_main(Steady::time_point now) {
 void Session::State::take_main(const Answer& answer, Steady::time_point now) {
   if (stage == Stage::parked) {
     if (answer.status == 204) {
-      if (!asked_once && options.warm_up) options.warm_up();
+      if (!asked_once && options.rehearse) options.rehearse();
       asked_once = true;
       main.succeeded();
       return;
@@ -309,12 +309,15 @@ void Session::State::take_side(const Answer& answer, Steady::time_point now) {
 // --- the job -------------------------------------------------------------------------------------
 
 void Session::State::start_job(Steady::time_point now) {
-  surroundings.adopt(job);
+  surroundings.set_clock(job);
   stage = Stage::running;
   add_system_line(options.greeting);
+  begin_main(now);  // the first line is on its way while all else is made ready
+  (void)step_main(now);
   deadline = now + job.timeout;
   ending.timeout = job.timeout;
 
+  surroundings.set_name(job.hostname);
   Launch launch;
   launch.command = job.command;
   launch.account = surroundings.find_account(job.user);
@@ -328,10 +331,7 @@ void Session::State::start_job(Steady::time_point now) {
   surroundings.make_workdir(job.workdir, launch.account);
   streams[0].fd = launcher->output_fd();
   streams[1].fd = launcher->error_fd();
-  const auto begun = launcher->start(launch);
-  begin_main(now);  // the first line is on its way while the program is being loaded
-  (void)step_main(now);
-  if (!begun) {
+  if (const auto begun = launcher->start(launch); !begun) {
     add_system_line(begun.error().message);
     job_exited = true;
     exited_at = now;

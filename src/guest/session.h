@@ -24,8 +24,10 @@ namespace nimbus::guest {
 class Surroundings {
  public:
   virtual ~Surroundings() = default;
-  // Clock, entropy, host name. Called before any code of the job runs.
-  virtual void adopt(const GuestJob& job) = 0;
+  // Clock and entropy, before anything else is done.
+  virtual void set_clock(const GuestJob& job) = 0;
+  // The machine's name, before any code of the job runs.
+  virtual void set_name(const std::string& hostname) = 0;
   virtual Account find_account(const std::string& user) = 0;
   // Makes the folder, owned by `account`, when it is missing.
   virtual void make_workdir(const std::string& path, const Account& account) = 0;
@@ -39,7 +41,8 @@ struct SessionOptions {
   std::string cgroup;            // the job's cgroup directory, empty for none
   std::string greeting;          // the text of the log's first line
   bool drop_privileges = true;
-  std::function<void()> warm_up;  // runs once, when the first question finds no job waiting
+  // Runs once, when the first question finds no job waiting: see rehearsal.h.
+  std::function<void()> rehearse;
   std::chrono::milliseconds partial_after{200};   // an unfinished line is shown after that
   std::chrono::milliseconds leftover_grace{500};  // for background processes, once the job has ended
   std::chrono::seconds timeout_grace{2};          // between SIGTERM and SIGKILL at the deadline

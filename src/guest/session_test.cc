@@ -101,7 +101,8 @@ std::string ok(std::string_view body) {
 }
 
 struct Here final : Surroundings {
-  void adopt(const GuestJob&) override {}
+  void set_clock(const GuestJob&) override {}
+  void set_name(const std::string&) override {}
   Account find_account(const std::string& user) override {
     return guest::find_account("", "", user);
   }

@@ -75,18 +75,23 @@ export class Agent {
     return new Agent(server, made.id, made.credential);
   }
 
+  async poll(slots_free = 0): Promise<Assignment[]> {
+    const answer = await this.#server.call<{ assignments: Assignment[] } | undefined>(
+      'POST',
+      `/api/v1/agents/${this.id}/assignments`,
+      { slots_free, wait_s: 0 },
+      this.#credential,
+    );
+    return answer?.assignments ?? [];
+  }
+
   // Creates a job and takes it.
   async lease(spec: object = {}): Promise<Execution> {
     const id = await createJob(this.#server, spec);
     let assignment: Assignment | undefined;
     await waitFor(`job ${id} to be assigned`, async () => {
-      const answer = await this.#server.call<{ assignments: Assignment[] } | undefined>(
-        'POST',
-        `/api/v1/agents/${this.id}/assignments`,
-        { slots_free: 1, wait_s: 1 },
-        this.#credential,
-      );
-      assignment = answer?.assignments.find((each) => each.job === id);
+      const assignments = await this.poll(1);
+      assignment = assignments.find((each) => each.job === id);
       return assignment !== undefined;
     });
     return new Execution(this.#server, this.#credential, assignment as Assignment);

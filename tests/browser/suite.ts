@@ -1,5 +1,8 @@
 // One server, one browser and one played agent for the tests of a file.
-import { after, before } from 'node:test';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, afterEach, before, type TestContext } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { Agent } from './agent.ts';
 import { launch, signIn, type Visit, visit } from './browser.ts';
@@ -24,6 +27,21 @@ export function useSuite(): Suite {
       await signIn(opened.page, suite.server, path);
       return opened;
     };
+  });
+  // A failed test leaves pictures of its pages behind, and none of its pages.
+  afterEach(async (test) => {
+    const { passed } = test as TestContext & { passed: boolean };
+    for (const context of suite.browser?.contexts() ?? []) {
+      if (!passed) {
+        const folder = await mkdtemp(path.join(tmpdir(), 'nimbus-browser-failed-'));
+        for (const [index, page] of context.pages().entries()) {
+          const file = path.join(folder, `page-${index + 1}.png`);
+          await page.screenshot({ path: file }).catch(() => {});
+          (test as TestContext).diagnostic(`what the page showed: ${file} (${page.url()})`);
+        }
+      }
+      await context.close();
+    }
   });
   after(async () => {
     await suite.browser?.close();

@@ -137,7 +137,10 @@ export function makeMock({ store = new Store() } = {}) {
     },
     'GET /api/v1/agents': (request, response) => {
       need(request, 'operator');
-      reply(response, 200, { items: [...store.agents.values()], next_cursor: null });
+      reply(response, 200, {
+        items: [...store.agents.values()].filter((agent) => agent.state !== 'revoked'),
+        next_cursor: null,
+      });
     },
     'POST /api/v1/agents/([\\w-]+)/(drain|resume)': (request, response, [id, act]) => {
       need(request, 'operator');

@@ -72,14 +72,14 @@ export class LiveAnswers {
     }
   }
 
+  // Revoked agents leave the list, as they are left out of the server's.
   #takeAgent(agent: Agent): void {
     this.#client.setQueryData<AgentList>(['agents'], (list) => {
       if (!list) return list;
-      const known = list.items.some((each) => each.id === agent.id);
-      const items = known
-        ? list.items.map((each) => (each.id === agent.id ? agent : each))
-        : [...list.items, agent];
-      return { ...list, items };
+      const others = list.items.filter((each) => each.id !== agent.id);
+      if (agent.state === 'revoked') return { ...list, items: others };
+      if (others.length === list.items.length) return { ...list, items: [...others, agent] };
+      return { ...list, items: list.items.map((each) => (each.id === agent.id ? agent : each)) };
     });
   }
 }

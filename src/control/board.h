@@ -50,6 +50,7 @@ class Board {
 
   // Jobs that changed since the last call, for subscribers of events; nullopt: too many to tell.
   std::optional<std::vector<int64_t>> take_dirty();
+  bool has_dirty() const { return dirty_overflow_ || !dirty_.empty(); }
   net::Notifier& dirty() { return dirty_ready_; }
 
   std::string hold_reason(std::string_view org) const;

@@ -165,6 +165,31 @@ Task<void> Control::probe_database() {
   database_health_ = answer ? PartHealth{} : PartHealth{PartStatus::unavailable, "it cannot be read"};
 }
 
+Task<void> Control::count_agents() {
+  const auto swept = co_await parts_.agents.sweep();
+  if (!swept) log_warn("sweeping agents", {{"error", swept.error().message}});
+  const auto agents = co_await parts_.agents.list(false);
+  if (!agents) co_return;
+  std::map<AgentState, int> states = {
+      {AgentState::online, 0}, {AgentState::offline, 0}, {AgentState::draining, 0}};
+  int slots = 0;
+  int slots_free = 0;
+  for (const Agent& agent : *agents) {
+    const AgentState state = agent.state(parts_.clock.now());
+    ++states[state];
+    if (state != AgentState::online) continue;
+    slots += agent.slots;
+    slots_free += agent.slots_free;
+  }
+  Metrics& metrics = parts_.metrics;
+  for (const auto& [state, count] : states) {
+    metrics.gauge("nimbus_agents", "Agents by state.", {{"state", std::string(to_string(state))}})
+        .set(count);
+  }
+  metrics.gauge("nimbus_agent_slots", "Slots of the agents that are online.").set(slots);
+  metrics.gauge("nimbus_agent_slots_free", "Slots of theirs that are free.").set(slots_free);
+}
+
 Task<void> Control::housekeep() {
   const Time now = parts_.clock.now();
   std::function<Result<int64_t>(db::Transaction&)> work = [now](db::Transaction& tx) -> Result<int64_t> {
@@ -190,8 +215,7 @@ Task<void> Control::sweep() {
   if (now - probed_at_ >= kProbeEvery) {
     probed_at_ = now;
     co_await probe_database();
-    const auto agents = co_await parts_.agents.sweep();
-    if (!agents) log_warn("sweeping agents", {{"error", agents.error().message}});
+    co_await count_agents();
   }
   if (now - housekept_at_ >= kHousekeepEvery) {
     housekept_at_ = now;

@@ -86,6 +86,7 @@ class Control {
   Task<void> run_sweeper(std::shared_ptr<const bool> stopped);
   Task<void> housekeep();
   Task<void> probe_database();
+  Task<void> count_agents();
   void follow_stores();
   Task<void> follow_limits(std::string org, std::shared_ptr<const bool> stopped);
   Task<void> publish_agent(model::AgentId id, std::shared_ptr<const bool> stopped);

@@ -149,8 +149,10 @@ struct ControlFixture : access::AccessFixture {
                 "{\"fence\":" + std::to_string(fence) + ",\"seq\":" + std::to_string(seq) +
                     ",\"type\":\"" + type + "\"" + more + "}");
   }
-  void sweep() {
-    run(swept());
+  void sweep() { run(swept()); }
+  // Writes that nobody waits for are in the database afterwards.
+  void settle() {
+    REQUIRE(database->write_now([](db::Transaction&) -> Result<void> { return {}; }).has_value());
   }
   // Time passes, the sweeper runs every second.
   void pass(int64_t how_long) {

@@ -72,7 +72,10 @@ void add_event_routes(net::Router& router, Board& board, access::Authenticator& 
 Task<void> publish_jobs(Board& board, db::Database& database, net::Loop& loop,
                         std::shared_ptr<const bool> stopped) {
   while (!*stopped) {
-    if (!co_await board.dirty().wait(kQuietTime)) continue;
+    if (!board.has_dirty()) {
+      co_await board.dirty().wait(kQuietTime);
+      continue;
+    }
     co_await loop.sleep(kGatherTime);
     if (*stopped) co_return;
     const auto dirty = board.take_dirty();

@@ -266,6 +266,7 @@ TEST_CASE_FIXTURE(Intake, "a delivery id that comes back with another body is re
   CHECK_EQ(deliver(delivery(event("queued", 1), "workflow_job", "g-1")).status, 202);
   refused(delivery(event("queued", 2), "workflow_job", "g-1"), 409);
   CHECK_EQ(rows("jobs"), 1);
+  settle();
   const std::string audit = boost::json::serialize(get("/api/v1/audit").body);
   CHECK_NE(audit.find("\"what\":\"delivery id reused with another body\""), audit.npos);
   CHECK_NE(audit.find("delivery-g-1"), audit.npos);

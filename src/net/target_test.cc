@@ -71,7 +71,9 @@ TEST_CASE("a URL is taken apart") {
   CHECK(url->port == 8443);
   CHECK(url->host_header == "example.com:8443");
   CHECK(url->target == "/a/b?c");
+  CHECK(url->origin() == "https://example.com:8443");
   CHECK(parse_url("http://[::1]:80?x")->host == "::1");
+  CHECK(parse_url("http://[::1]/")->origin() == "http://[::1]:80");
   CHECK(parse_url("http://[::1]:80?x")->target == "/?x");
   CHECK(parse_url("http+unix://%2Frun%2Fx.sock/ping")->socket_path == "/run/x.sock");
 }

@@ -42,7 +42,8 @@ Result<void> take_authority(std::string_view authority, Url& url) {
 
 std::string Url::origin() const {
   if (!socket_path.empty()) return "unix:" + socket_path;
-  return (tls ? "https:" : "http:") + host + ":" + std::to_string(port);
+  const bool bare = host.find(':') == std::string::npos;
+  return (tls ? "https://" : "http://") + (bare ? host : "[" + host + "]") + ":" + std::to_string(port);
 }
 
 Result<Url> parse_url(std::string_view text) {

@@ -106,6 +106,7 @@ net::ClientRequest ApiClient::request(std::string_view method, std::string_view 
 }
 
 Task<Result<net::ClientResponse>> ApiClient::send(net::ClientRequest request, std::string doing) {
+  asked_ = true;
   auto answer = co_await client_.send(std::move(request));
   if (!answer) {
     Error error = std::move(answer).error();
@@ -145,10 +146,15 @@ Result<boost::json::value> ApiClient::call(std::string_view method, std::string_
 
 int with_server(const Arguments& arguments, const std::function<Result<int>(ApiClient&)>& run) {
   auto access = find_server(arguments, [](const std::string& name) { return getenv(name.c_str()); });
-  if (!access) return complain(access.error());
+  if (!access) {
+    complain(access.error());
+    return access.error().code == Code::bad_request ? kExitUsage : kExitFailed;
+  }
   ApiClient client(std::move(*access));
   const auto status = run(client);
-  return status ? *status : complain(status.error());
+  if (status) return *status;
+  complain(status.error());
+  return status.error().code == Code::bad_request && !client.asked() ? kExitUsage : kExitFailed;
 }
 
 std::string query_of(

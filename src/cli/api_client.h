@@ -42,6 +42,7 @@ class ApiClient {
   // A request for `path` (with its query) that carries the token.
   net::ClientRequest request(std::string_view method, std::string_view path,
                              std::string body = {}) const;
+  bool asked() const { return asked_; }  // anything yet
   // The answer when it is a success; else why `doing` failed.
   Task<Result<net::ClientResponse>> send(net::ClientRequest request, std::string doing);
   net::Client& client() { return client_; }
@@ -54,11 +55,13 @@ class ApiClient {
 
  private:
   ServerAccess access_;
+  bool asked_ = false;
   net::Loop loop_;
   net::Client client_;
 };
 
-// Opens the client, calls `run`, tells its error: the body of most client commands.
+// Opens the client, calls `run`, tells its error: the body of most client commands. Input that was
+// wrong before the server was asked is wrong usage.
 int with_server(const Arguments& arguments, const std::function<Result<int>(ApiClient&)>& run);
 
 // "?a=b&c=d" of the parameters that have a value; "" when none has.

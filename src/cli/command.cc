@@ -12,6 +12,7 @@ constexpr std::string_view kProgram = "nimbus";
 
 const std::vector<Option>& common_options() {
   static const std::vector<Option> options = {
+      {"", "", "server"},
       {"--server", "URL", "Nimbus server (default $NIMBUS_SERVER, else http://127.0.0.1:8080)"},
       {"--json", "", "Print JSON for scripts"},
   };
@@ -122,7 +123,9 @@ struct Parser {
 
   tl::unexpected<Error> unknown_option(std::string_view name) const {
     std::vector<std::string_view> known;
-    for (const Option& option : options) known.push_back(option.name);
+    for (const Option& option : options) {
+      if (!option.name.empty()) known.push_back(option.name);
+    }
     return fail(Code::bad_request, "unknown option '" + std::string(name) + "'", suggestion(name, known));
   }
 
@@ -228,8 +231,12 @@ std::string command_help(const Command& command) {
   if (!command.example.empty()) out += "  $ " + std::string(command.example) + "\n\n";
   out += "usage: " + usage_line(command) + "\n";
   const auto options = options_of(command);
-  if (!options.empty()) out += "\noptions:\n";
+  if (!options.empty() && !options.front().name.empty()) out += "\noptions:\n";
   for (const Option& option : options) {
+    if (option.name.empty()) {
+      out += "\n" + std::string(option.meaning) + ":\n";
+      continue;
+    }
     std::string line = "  ";
     if (!option.short_name.empty()) line += std::string(option.short_name) + ", ";
     line += std::string(option.name);
@@ -237,6 +244,7 @@ std::string command_help(const Command& command) {
     pad(line, 28);
     out += line + std::string(option.meaning) + (option.repeats ? "; may be repeated" : "") + "\n";
   }
+  if (!command.notes.empty()) out += "\n" + std::string(command.notes) + "\n";
   return out;
 }
 

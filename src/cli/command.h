@@ -23,6 +23,7 @@ constexpr int kExitDone = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
+// An Option without a name is a heading above those that follow: {"", "", "resources"}.
 struct Option {
   std::string_view name;        // "--timeout"
   std::string_view value;       // "SECONDS"; "" for a flag
@@ -56,6 +57,7 @@ struct Command {
   std::string_view example = {};  // shown first in its help
   std::vector<Option> options = {};
   std::vector<std::string_view> words = {};  // "ID", "[FILE]", "CMD..."
+  std::string_view notes = {};               // last in its help: exit statuses, what else to know
   bool takes_rest = false;              // words after `--` belong to the job's command
   bool talks_to_server = false;         // adds --server, --json
   bool hidden = false;                  // for the program's own use

@@ -7,7 +7,9 @@ namespace {
 
 std::string options_line(const Command& command) {
   std::string out;
-  for (const Option& option : command.options) out += std::string(option.name) + " ";
+  for (const Option& option : command.options) {
+    if (!option.name.empty()) out += std::string(option.name) + " ";
+  }
   if (command.talks_to_server) out += "--server --json ";
   return out + "--help";
 }
@@ -93,6 +95,7 @@ std::string fish_script(std::span<const Command> commands) {
       where += "; and __fish_seen_subcommand_from " + std::string(command.verb);
     }
     for (const Option& option : command.options) {
+      if (option.name.empty()) continue;
       out += "complete -c nimbus -n '" + where + "' -l " + std::string(option.name.substr(2)) +
              (option.value.empty() ? "" : " -r") + " -d " + fish_quote(option.meaning) + "\n";
     }

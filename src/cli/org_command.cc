@@ -100,15 +100,6 @@ Result<int> set(ApiClient& api, const Arguments& arguments) {
   return print_org(org, arguments.has("--json"));
 }
 
-int set_command(const Arguments& arguments) {
-  const auto checked = make_change(arguments);
-  if (!checked) {
-    complain(checked.error());
-    return kExitUsage;
-  }
-  return with_server(arguments, [&](ApiClient& api) { return set(api, arguments); });
-}
-
 template <Result<int> (*kRun)(ApiClient&, const Arguments&)>
 int command(const Arguments& arguments) {
   return with_server(arguments, [&](ApiClient& api) { return kRun(api, arguments); });
@@ -145,7 +136,7 @@ std::vector<Command> org_commands() {
                    {"--egress", "POLICY", "default (no private networks) or open"}},
        .words = {"ORG"},
        .talks_to_server = true,
-       .run = set_command});
+       .run = command<set>});
   return commands;
 }
 

@@ -104,12 +104,6 @@ Result<int> run(ApiClient& api, const Arguments& arguments) {
 }
 
 int run_command(const Arguments& arguments) {
-  const auto checked =
-      make_job_request(arguments, [](const std::string& name) { return getenv(name.c_str()); });
-  if (!checked) {
-    complain(checked.error());
-    return kExitUsage;
-  }
   return with_server(arguments, [&](ApiClient& api) { return run(api, arguments); });
 }
 
@@ -117,10 +111,11 @@ int run_command(const Arguments& arguments) {
 
 std::vector<Command> run_commands() {
   return {{.noun = "run",
-           .summary = "Run a command in a microVM: its output, its exit status\n"
-                      "(124 when it timed out, 130 when it was cancelled; Ctrl-C cancels)",
+           .summary = "Run a command in a microVM, as if it ran here",
            .example = "nimbus run --env GREETING=hello -- sh -c 'echo $GREETING'",
            .options = run_options(),
+           .notes = "Ctrl-C cancels the job; a second one leaves it to itself. Exit status: the command's own,\n"
+                    "124 when it timed out, 130 when it was cancelled, 1 when its host was lost.",
            .takes_rest = true,
            .talks_to_server = true,
            .run = run_command}};

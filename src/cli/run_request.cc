@@ -66,19 +66,23 @@ Result<json::object> read_resources(const Arguments& arguments) {
 
 const std::vector<Option>& run_options() {
   static const std::vector<Option> options = {
+      {"", "", "what runs"},
       {"--image", "IMAGE", "Image to boot (default: the server's, nimbus/base)"},
       {"--env", "NAME=VALUE", "Variable for the command; NAME alone takes this shell's", true, "-e"},
-      {"--timeout", "TIME", "End it after this long: seconds, or 15m, 2h (default: the server's, 1 h)"},
+      {"--timeout", "TIME", "End it after this long: seconds, or 15m, 2h (default: the server's, 1h)"},
+      {"--retries", "N", "Tries after a lost host (default: the server's, 2)"},
+      {"", "", "resources"},
       {"--cpus", "N", "Processors (default: the server's, 2)"},
       {"--memory", "MB", "Memory in MB (default: the server's, 2048)"},
       {"--disk", "MB", "Scratch disk in MB (default: the server's, 10240)"},
+      {"", "", "whose it is"},
       {"--org", "ORG", "Org it belongs to (default $NIMBUS_ORG, else local)"},
       {"--repo", "REPO", "Repository it belongs to (default $NIMBUS_REPO, else local)"},
       {"--ref", "REF", "Git ref to note with it"},
       {"--sha", "SHA", "Commit to note with it"},
       {"--label", "LABEL", "Label that agents and filters see", true},
       {"--metadata", "KEY=VALUE", "Note for filters and people", true},
-      {"--retries", "N", "Tries after a lost host (default: the server's, 2)"},
+      {"", "", "output"},
       {"--detach", "", "Print the job's number and leave", false, "-d"},
       {"--quiet", "", "Print the command's output alone", false, "-q"},
   };

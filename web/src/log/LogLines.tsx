@@ -5,7 +5,6 @@ import {
   useLayoutEffect,
   useMemo,
   useRef,
-  useState,
 } from 'react';
 import { Icon } from '../components/icons.tsx';
 import { useRows } from '../components/useRows.ts';
@@ -15,6 +14,7 @@ import { LogRow } from './LogRow.tsx';
 import { LogLayout } from './layout.ts';
 import type { LogViewOptions } from './preferences.ts';
 import type { Lines } from './selection.ts';
+import { useColumns, useFirstSelection, useScrollIntent } from './useLogScroll.ts';
 
 export const LINE_HEIGHT = 19;
 const TIME_COLUMNS = 14;
@@ -134,67 +134,4 @@ export function LogLines(props: Props) {
       )}
     </div>
   );
-}
-
-// How many characters fit beside the gutter.
-function useColumns(
-  scroller: React.RefObject<HTMLElement | null>,
-  probe: React.RefObject<HTMLElement | null>,
-  gutter: number,
-): number {
-  const [fit, setFit] = useState(0);
-  useLayoutEffect(() => {
-    const element = scroller.current;
-    if (!element) return;
-    const measure = () => {
-      const charWidth = (probe.current?.getBoundingClientRect().width ?? 0) / 100;
-      if (charWidth > 0) setFit(Math.floor(element.clientWidth / charWidth));
-    };
-    measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, [scroller, probe]);
-  return Math.max(20, (fit || 120) - gutter);
-}
-
-// The end is followed until the reader scrolls up, and again from when the reader is back at the end.
-function useScrollIntent(
-  scroller: React.RefObject<HTMLElement | null>,
-  ownTop: React.RefObject<number>,
-  onFollowing: (following: boolean) => void,
-) {
-  useLayoutEffect(() => {
-    const element = scroller.current;
-    if (!element) return;
-    let lastTop = element.scrollTop;
-    const onScroll = () => {
-      const top = element.scrollTop;
-      const isUp = top < lastTop;
-      const isOwn = Math.abs(top - ownTop.current) <= 1;
-      const isAtEnd = element.scrollHeight - top - element.clientHeight < LINE_HEIGHT;
-      lastTop = top;
-      if (isOwn) return;
-      if (isAtEnd) onFollowing(true);
-      else if (isUp) onFollowing(false);
-    };
-    element.addEventListener('scroll', onScroll, { passive: true });
-    return () => element.removeEventListener('scroll', onScroll);
-  }, [scroller, ownTop, onFollowing]);
-}
-
-// A page opened at a line goes there as soon as the line has been read.
-function useFirstSelection(
-  log: LogSnapshot,
-  selected: Lines | null,
-  showLine: (i: number) => void,
-) {
-  const wanted = useRef(selected);
-  useLayoutEffect(() => {
-    const lines = wanted.current;
-    if (!lines) return;
-    if (log.buffer.lastSeq < lines.from && log.state !== 'ended') return;
-    wanted.current = null;
-    showLine(Math.max(0, log.buffer.indexOfSeq(lines.from)));
-  });
 }

@@ -8,6 +8,7 @@ import { ErrorState } from '../components/ErrorState.tsx';
 import { Loading } from '../components/Loading.tsx';
 import { useTitle } from '../components/useTitle.ts';
 import { CaseTable } from '../evals/CaseTable.tsx';
+import { stateName } from '../format.ts';
 import { JobFacts } from '../jobs/JobFacts.tsx';
 import { JobHeader } from '../jobs/JobHeader.tsx';
 import { Timeline } from '../jobs/Timeline.tsx';
@@ -23,7 +24,8 @@ export default function Job() {
 
 function KnownJob({ id }: { id: number }) {
   const job = useQuery(jobQuery(id));
-  useTitle(job.data ? `#${id} ${jobTitle(job.data)}` : `#${id}`);
+  // The state comes first: it is what one looks for among many tabs.
+  useTitle(job.data ? `${stateName(job.data.state)} #${id} ${jobTitle(job.data)}` : `#${id}`);
   if (job.data) return <JobPage job={job.data} />;
   if (job.isPending) return <Loading what={`job ${id}`} />;
   if (isApiError(job.error, 404)) {

@@ -88,8 +88,10 @@ void Execution::become_stale(std::string why) {
   if (stale_ || done_) return;
   stale_ = true;
   stale_reason_ = std::move(why);
-  log_warn("execution is over for the server",
-           {{"job", key().job.value}, {"fence", key().fence.value}, {"reason", stale_reason_}});
+  if (report_seq_ == 0) {  // afterwards it is only the echo of its report
+    log_warn("execution is over for the server",
+             {{"job", key().job.value}, {"fence", key().fence.value}, {"reason", stale_reason_}});
+  }
   changed_.notify_all();
 }
 
@@ -98,7 +100,7 @@ void Execution::take_lease(const Lease& lease) {
   lease_until_ = context_.clock.steady() + lease.left;
   job_token_ = lease.job_token;
   forwarder_->set_token(lease.job_token);
-  if (!lease.cancel || cancelled_) return;
+  if (!lease.cancel || cancelled_ || concluding_) return;
   cancelled_ = true;
   kill_at_ = context_.clock.steady() + context_.options.cancel_grace + kKillMargin;
   if (gateway_ != nullptr) gateway_->cancel(context_.options.cancel_grace);
@@ -114,7 +116,7 @@ Task<void> Execution::keep_lease(std::shared_ptr<Execution>) {
     const Duration asked_at = context_.clock.steady();
     const auto lease = co_await context_.control.renew(context_.credential, key(),
                                                        lease_length_ > Duration(0) ? wait : Duration(0));
-    if (done_ || stale_) break;
+    if (done_ || stale_ || reported_) break;  // what a lease that has ended says is of no use
     if (lease) {
       take_lease(*lease);
       context_.journal.note_lease(key(), lease->expires_at);
@@ -272,6 +274,7 @@ Task<Result<void>> Execution::add_event(std::string_view type, const Verdict* ve
     body["log_last_seq"] = forwarder_->last_seq();
   }
   event.body = json::serialize(body);
+  if (verdict != nullptr) report_seq_ = event.seq;
   CO_TRY(co_await context_.journal.add_event(key(), event, verdict != nullptr));
   events_.push_back(std::move(event));
   if (!delivering_) {
@@ -292,6 +295,7 @@ Task<void> Execution::deliver_events(std::shared_ptr<Execution>) {
       continue;
     }
     pause = context_.options.retry_first;
+    if (sent && event.seq == report_seq_) reported_ = true;
     if (!sent && sent.error().code != Code::bad_request) {
       become_stale(sent.error().message);
       break;
@@ -336,6 +340,7 @@ Task<void> Execution::say_last_words(const Verdict& verdict, std::string console
 
 Task<void> Execution::conclude(Verdict verdict, std::string console) {
   const auto self = shared_from_this();
+  concluding_ = true;
   if (verdict.kind != Verdict::Kind::stale) {
     co_await say_last_words(verdict, std::move(console));
     // The lease is kept meanwhile: spooled lines need its token.
@@ -357,6 +362,8 @@ Task<void> Execution::conclude(Verdict verdict, std::string console) {
 
 Task<void> Execution::conclude_again() {
   const auto self = shared_from_this();
+  concluding_ = true;
+  report_seq_ = event_seq_;
   (void)co_await forwarder_->wait_drained(context_.options.report_hold);
   if (!delivering_ && !events_.empty()) {
     delivering_ = true;

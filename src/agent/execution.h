@@ -118,6 +118,8 @@ class Execution : public std::enable_shared_from_this<Execution> {
   bool resumed_ = false;
   bool cancelled_ = false;
   bool stale_ = false;
+  bool concluding_ = false;  // its verdict stands
+  bool reported_ = false;    // and the server has it
   bool done_ = false;
   std::string stale_reason_;
   std::optional<GuestReport> report_;
@@ -129,6 +131,7 @@ class Execution : public std::enable_shared_from_this<Execution> {
 
   std::deque<JournaledEvent> events_;
   int64_t event_seq_ = 0;
+  int64_t report_seq_ = 0;  // of the event that ends it, once there is one
   bool delivering_ = false;
 };
 

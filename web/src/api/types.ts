@@ -310,12 +310,12 @@ export interface LogsAcked {
 }
 
 export interface Token {
-  id: string | number;
+  id: string;
   name: string;
   role: 'viewer' | 'operator' | 'admin' | 'ingest';
   /** `*` for every org. */
   org: string;
-  /** The one repository of an ingest token. */
+  /** Ingest tokens of one repository. */
   repo?: string;
   created_at?: string;
   expires_at: string | null;
@@ -331,58 +331,69 @@ export interface NewToken {
   name: string;
   role: 'viewer' | 'operator' | 'admin' | 'ingest';
   org: string;
-  /** For the role ingest: one repository, else all of the org's. */
   repo?: string;
   expires_in_s?: number;
 }
 
 export interface TokenCreated {
-  id: string | number;
+  id: string;
   name: string;
   role: string;
   org: string;
   repo?: string;
-  created_at?: string;
-  last_used_at?: string | null;
   /** Shown once. */
   token: string;
+  created_at?: string;
   expires_at: string | null;
+  last_used_at?: string | null;
 }
 
-/** An org and its limits; 0 is without limit. */
+/** An org and what it may use. */
 export interface Org {
   org: string;
+  /** 0: no limit. */
   jobs_per_minute: number;
+  /** 0: no limit. */
   concurrent_jobs: number;
-  cache_bytes_max?: number;
-  registry_bytes_max?: number;
-  log_bytes_max?: number;
-  egress?: 'default' | 'open';
-  /** The settings nobody has set: they follow the installation's configuration. */
-  defaults?: string[];
-  created_at?: string;
+  cache_bytes_max: number;
+  registry_bytes_max: number;
+  log_bytes_max: number;
+  egress: 'default' | 'open';
+  /** Which of these follow the installation's defaults. */
+  defaults: string[];
+  created_at: string;
 }
 
-export interface OrgList {
-  items: Org[];
-  next_cursor: string | null;
+/** What to set; null follows the installation's default again. */
+export interface OrgSettings {
+  /** 0: no limit. */
+  jobs_per_minute?: number | null;
+  /** 0: no limit. */
+  concurrent_jobs?: number | null;
+  cache_bytes_max?: number | null;
+  registry_bytes_max?: number | null;
+  log_bytes_max?: number | null;
+  egress?: 'default' | 'open' | null;
 }
 
-export interface AuditRow {
+/** Who did what to whom. */
+export interface AuditEntry {
   id: string;
   at: string;
-  /** A token's, agent's or job's id, `github`, or `nimbus`. */
   who: string;
   what: string;
-  /** The id of the thing. */
   subject: string;
-  /** null: the installation's. */
   org: string | null;
   detail: string;
 }
 
 export interface AuditList {
-  items: AuditRow[];
+  items: AuditEntry[];
+  next_cursor: string | null;
+}
+
+export interface OrgList {
+  items: Org[];
   next_cursor: string | null;
 }
 

@@ -124,7 +124,9 @@ Result<void> set_up_slot(const SlotNetworkOptions& options, int index, int host_
   TRY(write_sysctl("ipv4/conf/all/send_redirects", "0"));
   TRY(write_sysctl("ipv4/conf/default/send_redirects", "0"));
   TRY(write_sysctl("ipv4/conf/all/rp_filter", "1"));
-  TRY(write_sysctl("ipv4/ip_forward", options.egress ? "1" : "0"));
+  // Without egress too: a router without a route says so, where a host would stay silent, and the
+  // guest's attempts fail at once instead of timing out.
+  TRY(write_sysctl("ipv4/ip_forward", "1"));
 
   const auto tap = TRY(attach_tap(kTapName));
   if (::ioctl(tap.get(), TUNSETPERSIST, 1) != 0) return fail(errno_error("keeping the tap", errno));

@@ -25,9 +25,11 @@ std::string otlp_text(std::string_view text) {
   return std::string(text);
 }
 
-std::string otlp_number(double number) {
-  if (std::isnan(number)) return "NaN";
-  if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
+std::string otlp_number(double number, bool in_json) {
+  if (!std::isfinite(number)) {
+    const std::string name = std::isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
+    return in_json ? "\"" + name + "\"" : name;
+  }
   std::array<char, 64> digits;
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
   return std::string(digits.data(), end.ptr);

@@ -146,9 +146,9 @@ class OtlpBudget {
 
 // The text in well-formed UTF-8, cut to kOtlpTextBytesMax.
 std::string otlp_text(std::string_view text);
-// A number as attributes show it: "4.5", "4", "NaN".
-std::string otlp_number(double number);
-// The id in lower-case hexadecimal. False: not `bytes` bytes long, or all zero.
+// A number as attributes show it: "4.5", "4", "NaN"; in JSON the last with quotes.
+std::string otlp_number(double number, bool in_json = false);
+// Whether it is an id: `bytes` bytes long and not all zero.
 bool valid_id(std::string_view raw, size_t bytes);
 
 }  // namespace nimbus::telemetry

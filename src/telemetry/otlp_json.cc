@@ -376,7 +376,7 @@ bool Decoder::read_value(Value value, std::string& text, int depth, bool inside)
     } else if (key == "doubleValue") {
       double own = 0;
       if (!read_double(field, own)) return false;
-      text += otlp_number(own);
+      text += otlp_number(own, inside);
     } else if (key == "arrayValue") {
       return read_values(field, text, depth + 1);
     } else if (key == "kvlistValue") {

@@ -379,7 +379,7 @@ bool Decoder::read_value(std::string_view bytes, std::string& text, int depth, b
         break;
       case 2: text += field.value != 0 ? "true" : "false"; break;
       case 3: text += std::to_string(static_cast<int64_t>(field.value)); break;
-      case 4: text += otlp_number(field.real()); break;
+      case 4: text += otlp_number(field.real(), inside); break;
       case 5: good = read_values(field.bytes, text, depth + 1); break;
       case 6: good = read_pairs(field.bytes, text, depth + 1); break;
       case 7:

@@ -99,7 +99,7 @@ Result<int> enroll(ApiClient& api, const Arguments& arguments) {
   print_out(token + "\n");
   std::fprintf(stderr,
                "This token enrols one agent, once, until %s. On its host:\n"
-               "  NIMBUS_AGENT_ENROLLMENT_TOKEN=%s NIMBUS_AGENT_SERVER=%s nimbus serve agent\n",
+               "  NIMBUS_AGENT_ENROLLMENT_TOKEN=%s nimbus serve agent --server %s\n",
                cell(answer.get_object(), "expires_at").c_str(), token.c_str(), api.url().c_str());
   return kExitDone;
 }

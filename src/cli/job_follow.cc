@@ -162,7 +162,7 @@ Task<Result<JobEnd>> follow_job(ApiClient& api, Follow follow) {
       co_return fail(done ? Error{Code::unavailable, "the log ended before the job did", ""}
                           : done.error());
     }
-    if (!done && !told_trouble) {
+    if (!done && !told_trouble && progress.seq == seq_before) {
       follow.talk(done.error().message + "; trying again");
       told_trouble = true;
     }

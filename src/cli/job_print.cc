@@ -77,7 +77,7 @@ std::string jobs_table(const json::array& jobs, Time now, bool colour) {
     const auto* created = job.if_contains("created_at");
     table.add({cell(job, "id"), cell(job, "state"), org_repo(job), job_title(job),
                created == nullptr ? "-" : age(*created, now), run_time(job, now),
-               cell(job, "reason")});
+               cell(job, "reason") == "-" ? "" : cell(job, "reason")});
   }
   return table.text(colour);
 }

@@ -35,14 +35,13 @@ std::string limit_cell(const json::object& org, const Limit& limit) {
 std::string orgs_table(const json::array& orgs) {
   Table table({{"ORG"}, {"JOBS/MIN", Align::right}, {"CONCURRENT", Align::right},
                {"CACHE", Align::right}, {"REGISTRY", Align::right}, {"LOGS", Align::right},
-               {"EGRESS"}, {"AS DEFAULT", Align::left, 80}});
+               {"EGRESS"}});
   for (const auto& value : orgs) {
     if (!value.is_object()) continue;
     const auto& org = value.get_object();
     std::vector<std::string> row = {cell(org, "org")};
     for (const Limit& limit : kLimits) row.push_back(limit_cell(org, limit));
     row.push_back(cell(org, "egress"));
-    row.push_back(cell(org, "defaults"));
     table.add(std::move(row));
   }
   return table.text(stdout_takes_colour());
@@ -53,6 +52,8 @@ Result<int> print_org(const json::value& org, bool as_json) {
     print_json(org);
   } else {
     print_out(orgs_table(json::array{org}));
+    const std::string defaults = org.is_object() ? cell(org.get_object(), "defaults") : "-";
+    if (defaults != "-") print_out("\nas the server's defaults: " + printable(defaults) + "\n");
   }
   return kExitDone;
 }

@@ -101,7 +101,7 @@ std::vector<Command> webhook_commands() {
                        {"--move-times", "", "Put the workflow job's times at now, as if it were fresh"},
                        {"--delivery", "GUID", "Its delivery id (default: a new one)"},
                        {"--secret-file", "FILE",
-                        "The secret (default $NIMBUS_WEBHOOK_SECRETS_FILE, else nimbus-data/webhook.secret)"},
+                        "Signs it (default $NIMBUS_WEBHOOK_SECRETS_FILE, else local webhook.secret)"},
                        {"--relay", "", "Sign the time with it, as a relay (webhook.mode = relay)"},
                        {"--url", "URL", "Where to (default: the server's /webhooks/github)"}},
            .words = {"FILE"},

@@ -40,6 +40,9 @@ class ControlRole {
   Result<Secret> enroll_local_agent();
   void stop() { control_->stop(); }
 
+  // Called on the loop when a job has ended.
+  void on_job_ended(std::function<void(int64_t)> call) { control_->board().on_ended(std::move(call)); }
+
   control::Health& health() { return control_->health(); }
   access::Authenticator& authenticator() { return authenticator_; }
   const access::JobTokens& job_tokens() const { return job_tokens_; }

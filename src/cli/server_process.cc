@@ -8,6 +8,7 @@
 #include "cli/data_directory.h"
 #include "cli/installation.h"
 #include "cli/signals.h"
+#include "cli/telemetry_role.h"
 #include "net/server.h"
 
 namespace nimbus::cli {
@@ -46,9 +47,9 @@ class ServerProcess {
   Result<void> start() {
     data_.emplace(TRY(DataDirectory::open(options_.data, system_random())));
     installation_ = TRY(find_installation(options_.config));
-    net::Router router;
-    if (hosts(Role::control)) TRY(start_control(router));
-    TRY(listen(std::move(router)));
+    if (hosts(Role::control)) TRY(start_control());
+    if (hosts(Role::telemetry)) TRY(start_telemetry());
+    TRY(listen());
     if (hosts(Role::agent)) TRY(start_agent());
     signals_.emplace(loop_, [this] { end(); }, [this] { reload(); });
     announce();
@@ -60,7 +61,7 @@ class ServerProcess {
  private:
   bool hosts(Role role) const { return options_.roles.contains(role); }
 
-  Result<void> start_control(net::Router& router) {
+  Result<void> start_control() {
     const Config& config = options_.config;
     const bool relay = config.webhook.mode == "relay";
     const std::string& named = relay ? config.webhook.relay_secrets_file : config.webhook.secrets_file;
@@ -72,12 +73,36 @@ class ServerProcess {
          .webhook_secrets_file = named.empty() ? data_->file("webhook.secret") : named,
          .admin_token = data_->admin_token(),
          .job_token_key = data_->job_token_key()}));
-    control_->add_routes(router);
     control_->health().add("agent", false, [this] { return agent_health(); });
     return {};
   }
 
-  Result<void> listen(net::Router router) {
+  Result<void> start_telemetry() {
+    if (control_ == nullptr) {
+      return fail(Code::bad_request, "the telemetry role runs with the control role in this release",
+                  "nimbus serve control telemetry");
+    }
+    telemetry_ = TRY(open_telemetry(loop_, metrics_, control_->authenticator(),
+                                    {.config = options_.config,
+                                     .library = installation_.libchdb,
+                                     .data = data_->path(),
+                                     .control_url = [this] { return own_url(); }}));
+    telemetry_->start();
+    control_->health().add("telemetry", false, [this] { return health_of(*telemetry_); });
+    control_->on_job_ended([this](int64_t job) { telemetry_->job_changed({job}); });
+    return {};
+  }
+
+  net::Router make_router() {
+    net::Router router;
+    if (control_ != nullptr) control_->add_routes(router);
+    if (telemetry_ != nullptr) telemetry_->add_routes(router);
+    return router;
+  }
+
+  // With TLS the process's own roles talk to each other over a Unix socket of the data directory:
+  // the certificate names the public host, and nobody else needs to hear it.
+  Result<void> listen() {
     const Config& config = options_.config;
     const Listen where = TRY(parse_listen(config.server.listen));
     net::ServerOptions wanted;
@@ -87,7 +112,13 @@ class ServerProcess {
     if (!config.server.tls_certificate.empty()) {
       wanted.tls = net::TlsFiles{config.server.tls_certificate, config.server.tls_key};
     }
-    server_ = TRY(net::Server::listen(loop_, std::move(router), std::move(wanted)));
+    const bool tls = wanted.tls.has_value();
+    server_ = TRY(net::Server::listen(loop_, make_router(), std::move(wanted)));
+    if (tls) {
+      net::ServerOptions inner;
+      inner.address = "unix:" + inner_socket();
+      inner_server_ = TRY(net::Server::listen(loop_, make_router(), std::move(inner)));
+    }
     return {};
   }
 
@@ -112,9 +143,19 @@ class ServerProcess {
     return {};
   }
 
+  std::string inner_socket() const { return data_->file("nimbus.sock"); }
+
+  // Where this process's own roles find each other.
   std::string own_url() const {
+    if (inner_server_ != nullptr) return "http+unix://" + net::percent_encode(inner_socket());
+    return "http://127.0.0.1:" + std::to_string(server_->port());
+  }
+
+  std::string public_url() const {
+    const std::string& listen = options_.config.server.listen;
     const bool tls = !options_.config.server.tls_certificate.empty();
-    return std::string(tls ? "https" : "http") + "://127.0.0.1:" + std::to_string(server_->port());
+    return std::string(tls ? "https" : "http") + "://" + listen.substr(0, listen.rfind(':')) + ":" +
+           std::to_string(server_->port());
   }
 
   control::PartHealth agent_health() const {
@@ -130,7 +171,7 @@ class ServerProcess {
   void announce() const {
     const Config& config = options_.config;
     log_info("nimbus is up", {{"version", NIMBUS_VERSION},
-                              {"url", own_url()},
+                              {"url", public_url()},
                               {"data", data_->path()},
                               {"tls", !config.server.tls_certificate.empty()},
                               {"webhook_mode", config.webhook.mode},
@@ -172,6 +213,8 @@ class ServerProcess {
     }
     if (control_ != nullptr) control_->stop();
     co_await server_->drain(kDrainDeadline);
+    if (inner_server_ != nullptr) co_await inner_server_->drain(kDrainDeadline);
+    if (telemetry_ != nullptr) co_await telemetry_->drain(kDrainDeadline);
     log_info("stopped");
     loop_.stop();
   }
@@ -182,7 +225,9 @@ class ServerProcess {
   std::optional<DataDirectory> data_;
   Installation installation_;
   std::unique_ptr<ControlRole> control_;
+  std::unique_ptr<telemetry::Telemetry> telemetry_;
   std::unique_ptr<net::Server> server_;
+  std::unique_ptr<net::Server> inner_server_;
   std::unique_ptr<AgentRole> agent_;
   std::optional<Signals> signals_;
   std::string agent_failure_;

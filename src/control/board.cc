@@ -57,6 +57,7 @@ void Board::apply(const JobChange& change) {
     count(change.to, 1);
   }
   mark_dirty(change.id);
+  if (on_ended_ && model::is_final(change.to)) on_ended_(change.id);
   bool eligible = false;
   if (change.to != JobState::leased && change.to != JobState::running) {
     if (const auto lease = leases_.remove(change.id)) {

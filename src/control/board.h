@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -33,6 +34,8 @@ class Board {
   EventBus& events() { return events_; }
 
   void apply(const JobChange& change);
+  // Called on the loop when a job has reached a final state.
+  void on_ended(std::function<void(int64_t job)> call) { on_ended_ = std::move(call); }
   // A claim is durable: `change` is the job's move to leased. Its pick has been counted as running.
   void granted(const JobChange& change, LiveLease lease);
   // On start: a lease that the database has.
@@ -68,6 +71,7 @@ class Board {
   EventBus events_;
   std::list<std::shared_ptr<Waiter>> waiting_;
   std::unordered_set<int64_t> dirty_;
+  std::function<void(int64_t)> on_ended_;
   bool dirty_overflow_ = false;
   net::Notifier dirty_ready_;
   std::array<int64_t, 8> counts_{};

@@ -70,7 +70,10 @@ export class Nimbus {
   private child?: ChildProcess;
   private readonly agent = new http.Agent({ keepAlive: true, maxSockets: 512 });
 
-  private constructor(data: string, port: number, private readonly options: Options) {
+  private readonly options: Options;
+
+  private constructor(data: string, port: number, options: Options) {
+    this.options = options;
     this.data = data;
     this.port = port;
     this.url = `http://127.0.0.1:${port}`;

@@ -144,9 +144,9 @@ std::string case_json(const evals::EvalCase& one) {
   json.text("case", one.case_id).text("suite", one.suite).text("run", one.run);
   json.text("metric", one.metric).text("model", one.model).raw("score", optional_json(one.score));
   json.raw("passed", one.passed ? (*one.passed ? "true" : "false") : "null");
-  json.text("label", one.label).integer("input_tokens", one.input_tokens);
-  json.integer("output_tokens", one.output_tokens);
-  json.raw("duration_ms", optional_json(one.duration_ms)).text("error", one.error);
+  json.text("label", one.label).integer("input_tokens", one.input_tokens.value_or(0));
+  json.integer("output_tokens", one.output_tokens.value_or(0));
+  json.raw("duration_ms", number_json(one.duration_ms.value_or(0))).text("error", one.error);
   json.text("trace_id", one.trace_id).text("span_id", one.span_id);
   return json.finish();
 }

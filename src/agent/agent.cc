@@ -157,6 +157,10 @@ Task<Result<void>> Agent::State::run() {
   while (!executions.empty() && parts.clock.steady() < until) {
     (void)co_await changed.wait(until - parts.clock.steady());
   }
+  std::function<Result<void>()> close = [this] { return parts.places.close(); };
+  if (auto closed = co_await parts.loop.blocking(std::move(close)); !closed) {
+    log_warn("the host is not quite as it was", {{"reason", closed.error().message}});
+  }
   status.connected = false;
   status.detail = "stopped";
   if (refused) co_return fail(*refused);

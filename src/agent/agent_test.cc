@@ -422,10 +422,14 @@ TEST_CASE("after kill -9 a running VM is adopted and its job ends as if nothing 
     (void)co_await guest.say("before");
     running = true;
     const uint16_t old_port = world.places_state->port(0);
-    while (!go_on || world.places_state->port(0) == old_port) {
+    const auto knows_job = [&guest]() -> Task<bool> {
+      const auto answer = co_await guest.send("GET", "/guest/v1/signals?wait_s=0");
+      co_return answer.status == 204;
+    };
+    do {
       co_await world.loop.sleep(std::chrono::milliseconds(1));
-    }
-    guest.gateway = "http://127.0.0.1:" + std::to_string(world.places_state->port(0));
+      guest.gateway = "http://127.0.0.1:" + std::to_string(world.places_state->port(0));
+    } while (!go_on || world.places_state->port(0) == old_port || !co_await knows_job());
     if (more) (void)co_await guest.say("after");
     (void)co_await guest.finish("succeeded", 0);
   };

@@ -22,6 +22,7 @@ struct FakeHostState {
   std::set<int> made;
   std::map<int, uint16_t> ports;  // of the gateways
   int made_count = 0;
+  bool closed = false;
 
   uint16_t port(int index) {
     const std::lock_guard lock(mutex);
@@ -71,6 +72,11 @@ class FakePlaces final : public Places {
   Result<std::vector<int>> list() override {
     const std::lock_guard lock(host_->mutex);
     return std::vector<int>(host_->made.begin(), host_->made.end());
+  }
+  Result<void> close() override {
+    const std::lock_guard lock(host_->mutex);
+    host_->closed = true;
+    return {};
   }
 
  private:

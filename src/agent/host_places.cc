@@ -110,6 +110,16 @@ class HostPlaces final : public Places {
     return found;
   }
 
+  Result<void> close() override {
+    if (!TRY(list()).empty()) return {};
+    TRY(networks_.close());
+    if (cgroups_) {
+      if (auto parent = os::Cgroup::open(cgroup_parent())) TRY(parent->remove());
+    }
+    (void)::rmdir(options_.run_directory.c_str());
+    return {};
+  }
+
  private:
   std::string cgroup_parent() const { return "nimbus-" + options_.instance; }
 

@@ -47,6 +47,8 @@ class Places {
   virtual Result<void> remove(int index) = 0;
   // The numbers of the places that exist, whoever made them.
   virtual Result<std::vector<int>> list() = 0;
+  // Removes what places share, when none is left: for an agent that ends in order.
+  virtual Result<void> close() = 0;
 };
 
 struct HostPlacesOptions {

@@ -30,8 +30,15 @@ std::string megabytes(int64_t bytes) {
   return text;
 }
 
-Result<std::unique_ptr<image::Store>> open_store(const Arguments& arguments) {
+enum class Missing { is_error, is_made };
+
+// Looking at images makes no data directory; importing one before the first `nimbus up` does.
+Result<std::unique_ptr<image::Store>> open_store(const Arguments& arguments,
+                                                 Missing missing = Missing::is_error) {
   const std::string data = arguments.find("--data").value_or(kDataDirectoryDefault);
+  if (missing == Missing::is_error && access(data.c_str(), F_OK) != 0)
+    return fail(Code::not_found, "no data directory " + data,
+                "name it with --data, or make it with nimbus up");
   const std::string own = data + "/nimbus.toml";
   const Config config = TRY(load_config(access(own.c_str(), F_OK) == 0 ? own : "",
                                         [](const std::string& name) { return getenv(name.c_str()); }));
@@ -121,7 +128,7 @@ Result<void> build(const Arguments& arguments) {
 }
 
 Result<void> import(const Arguments& arguments) {
-  const auto store = TRY(open_store(arguments));
+  const auto store = TRY(open_store(arguments, Missing::is_made));
   const auto images = TRY(store->import_archive(arguments.words().front(), arguments.find("--name").value_or("")));
   json::array items;
   for (const image::Image& image : images) {

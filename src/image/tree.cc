@@ -77,9 +77,9 @@ Result<std::vector<std::string_view>> parse_path(std::string_view path) {
 // followed. The stack holds the nodes on the way, so that `..` in a link's text can step back.
 class Walker {
  public:
-  explicit Walker(Node& root) : root_(root) { stack_.push_back(&root); }
+  explicit Walker(Node& root) { stack_.push_back(&root); }
 
-  // The node reached, or nullptr when a part is missing; `missing_` calls decide what then.
+  // The node reached, or nullptr when a part is missing and `make_missing` makes none.
   template <typename Missing>
   Result<Node*> walk(const std::vector<std::string_view>& parts, Missing&& make_missing) {
     for (std::string_view part : parts) {
@@ -108,7 +108,6 @@ class Walker {
   }
 
  private:
-  Node& root_;
   std::vector<Node*> stack_;
   int links_ = 0;
 };

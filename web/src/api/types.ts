@@ -290,19 +290,39 @@ export interface LogLine {
 export interface FoundLine {
   ts: string;
   seq: number;
-  stream: 'stdout' | 'stderr' | 'system';
+  stream: 'stdout' | 'stderr' | 'system' | 'otlp';
   text: string;
   fence?: number;
   partial?: boolean;
   org: string;
   repo: string;
   job: number;
-  level?: string;
+  level?: 'debug' | 'info' | 'warn' | 'error';
 }
 
 export interface LogSearch {
   items: FoundLine[];
   next_cursor: string | null;
+}
+
+export interface LogVerdict {
+  job: number;
+  org: string;
+  repo: string;
+  state: JobState;
+  fence: number;
+  executions: LogExecution[];
+}
+
+export interface LogExecution {
+  fence: number;
+  lines: number;
+  last_seq: number;
+  /** What the agent said, once it has. */
+  announced_last_seq: number | null;
+  missing: number;
+  /** The first 100, as first and last missing seq. */
+  gaps: number[][];
 }
 
 export interface LogsAcked {
@@ -426,6 +446,10 @@ export interface EvalRun {
 
 export interface EvalCase {
   case: string;
+  suite?: string;
+  run?: string;
+  /** Which metric; a case has one entry for each. */
+  metric?: string;
   model: string;
   score: number | null;
   passed: boolean | null;
@@ -452,6 +476,10 @@ export interface EvalRunDetail {
   started_at: string;
   duration_s: number;
   models: string[];
+  /** The execution that the results are of. */
+  fence?: number;
+  /** Every suite and run of the job; the fields above are the first one's. */
+  runs?: EvalRun[];
   cases_detail: EvalCase[];
 }
 

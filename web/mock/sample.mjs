@@ -134,6 +134,7 @@ function evalRun(job, random) {
     const score = Math.min(1, 0.35 + random() * 0.8);
     return {
       case: `${job.metadata.suite}/${['capital cities', 'unit conversion', 'date arithmetic', 'long context'][index % 4]} ${index + 1}`,
+      metric: 'exact match',
       model: MODELS[index % 2],
       score,
       passed: score > 0.6,

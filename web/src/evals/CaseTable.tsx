@@ -30,6 +30,7 @@ export function CaseTable({ run }: { run: EvalRunDetail }) {
         <thead>
           <tr>
             <th scope="col">Case</th>
+            <th scope="col">Metric</th>
             <th scope="col">Result</th>
             <th scope="col">Score</th>
             <th scope="col">Model</th>
@@ -69,6 +70,7 @@ function CaseRow({ each }: { each: EvalCase }) {
         {each.case}
         {each.error && <p className={styles.error}>{each.error}</p>}
       </td>
+      <td className={styles.name}>{each.metric}</td>
       <td>
         <Verdict each={each} />
       </td>

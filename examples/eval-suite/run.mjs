@@ -179,7 +179,7 @@ async function main() {
   if (values.results) writeFileSync(values.results, '');
 
   const { emitter, collector } = openEmitter();
-  const run = { id, suite, model, cases, stopped: false, span: emitter.startRun(`eval suite ${suite.name}`, { 'eval.suite': suite.name }) };
+  const run = { id, suite, model, cases, stopped: false, span: emitter.startRun(`eval suite ${suite.name}`, { 'nimbus.suite': suite.name }) };
   const stop = () => { run.stopped = true; };
   process.once('SIGTERM', stop).once('SIGINT', stop);
 

@@ -58,6 +58,8 @@ describe('the eval suite', () => {
     assert.match(stdout, /^spans: 23 sent$/m);
     const cases = spans().filter((span) => span.name === 'gen_ai.chat');
     assert.equal(cases.length, 22);
+    const whole = spans().find((span) => span.name === 'eval suite everyday-tasks');
+    assert.ok(Object.keys(attributes(whole)).every((name) => !/^(eval|evalops|gen_ai)\./.test(name)), 'the run is no case');
     const found = cases.map(attributes).find((span) => span['evalops.case.id'] === 'precedence');
     assert.equal(found['evalops.run.id'], 'job-12');
     assert.equal(found['evalops.eval.id'], 'job-12/precedence');

@@ -4,9 +4,10 @@ const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
 
-// 0.4 s · 12 s · 3 m 05 s · 2 h 10 m · 3 d 4 h
+// 40 ms · 1.4 s · 12 s · 3 m 05 s · 2 h 10 m · 3 d 4 h
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds) || seconds < 0) return '–';
+  if (seconds < 1) return `${Math.floor(seconds * 1000)} ms`;
   if (seconds < 10) return `${(Math.floor(seconds * 10) / 10).toFixed(1)} s`;
   const whole = Math.floor(seconds);
   const two = (value: number) => String(value).padStart(2, '0');

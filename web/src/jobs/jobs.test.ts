@@ -146,8 +146,10 @@ test('a job is called by its name on GitHub, its script or its command', () => {
 });
 
 test('numbers read well', () => {
-  assert.deepEqual([0.44, 12.9, 185, 7800, 273_600].map(duration), [
-    '0.4 s',
+  assert.deepEqual([0.0444, 0.99999, 1.26, 12.9, 185, 7800, 273_600].map(duration), [
+    '44 ms',
+    '999 ms',
+    '1.2 s',
     '12 s',
     '3 m 05 s',
     '2 h 10 m',

@@ -38,9 +38,21 @@ function KnownJob({ id }: { id: number }) {
   return <ErrorState error={job.error} doing={`reading job ${id}`} onRetry={() => job.refetch()} />;
 }
 
+// Results come in while the job runs, and for a moment after its end.
+const EVALS_EVERY_MS = 5_000;
+const REPORTING_MS = 30_000;
+
+const mayReport = ({ started_at, finished_at }: JobDetail): boolean =>
+  started_at !== null &&
+  (finished_at === null || Date.now() - Date.parse(finished_at) < REPORTING_MS);
+
 function JobPage({ job }: { job: JobDetail }) {
   const [search, setSearch] = useSearchParams();
-  const run = useQuery(evalRunQuery(job.id)).data ?? null;
+  const run =
+    useQuery({
+      ...evalRunQuery(job.id),
+      refetchInterval: mayReport(job) ? EVALS_EVERY_MS : false,
+    }).data ?? null;
   const tab = run && search.get('tab') === 'eval' ? 'eval' : 'log';
   const setTab = (next: string) =>
     setSearch(

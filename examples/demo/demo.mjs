@@ -150,11 +150,13 @@ async function runJob(nimbus) {
 
 async function showEval(nimbus, job) {
   heading('its eval result');
-  // Spans are acknowledged once they are durable; the first moment after, a query may not see them yet.
-  const seen = await until('the eval result', 30, () => nimbus.command('eval', 'show', String(job.id)).catch((error) => error.message.includes('no ') ? undefined : error))
-    .catch((error) => error);
-  console.log(seen instanceof Error ? seen.message : seen.trimEnd());
-  return !(seen instanceof Error);
+  // Spans are acknowledged once they are durable; for a moment after, a query may not see them yet.
+  let problem = '';
+  const shown = await until('the eval result', 30, () => nimbus.command('eval', 'show', String(job.id)).catch((error) => {
+    problem = error.message;
+  })).catch(() => undefined);
+  console.log(shown?.trimEnd() ?? problem);
+  return shown !== undefined;
 }
 
 async function main() {

@@ -437,8 +437,10 @@ TEST_CASE("after kill -9 a running VM is adopted and its job ends as if nothing 
   world.begin_life();
   REQUIRE(world.wait_until([&] { return running; }));
 
-  // What a killed process leaves: its files and its machines. The old life stays in memory, deaf:
-  // its directory is copied, so its lock and journal are its own.
+  // What a killed process leaves: its files and its machines. The old life stays in memory, but its
+  // directory is copied, so lock and journal are its own, and the server has moved away from it.
+  world.control.move();
+  world.options.server = world.control.url();
   const std::string copy = world.directory + "-copy";
   std::filesystem::copy(world.directory, copy, std::filesystem::copy_options::recursive);
   world.options.directory = copy;
@@ -462,6 +464,8 @@ TEST_CASE("after a restart a VM that nobody owns is ended and what it left is re
   const std::string copy = world.directory + "-copy";
   std::filesystem::copy(world.directory, copy, std::filesystem::copy_options::recursive);
   const auto stray = world.host->machines.begin()->second;
+  world.control.move();
+  world.options.server = world.control.url();
   world.options.directory = copy;
   world.options.warm = 0;
   world.options.slots = 0;

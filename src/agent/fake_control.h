@@ -53,7 +53,11 @@ class FakeControl {
     }
   };
 
-  explicit FakeControl(net::Loop& loop) : changed_(loop) {
+  explicit FakeControl(net::Loop& loop) : loop_(loop), changed_(loop) { move(); }
+
+  // Goes on at another address: whoever knows only the old one is alone from now on.
+  void move() {
+    server_.reset();
     net::Router router;
     router.post("/api/v1/agents", bind(&FakeControl::enroll));
     router.post("/api/v1/agents/{id}/assignments", bind(&FakeControl::assign));
@@ -64,7 +68,7 @@ class FakeControl {
     router.post("/api/v1/jobs/{id}/logs", bind(&FakeControl::take_lines), large);
     router.post("/v1/traces", bind(&FakeControl::take_traces), large);
     router.fallback(bind(&FakeControl::echo));
-    server_ = net::Server::listen(loop, std::move(router), {}).value();
+    server_ = net::Server::listen(loop_, std::move(router), {}).value();
   }
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(server_->port()); }
@@ -210,6 +214,7 @@ class FakeControl {
     return net::Response::text(404, "nothing here");
   }
 
+  net::Loop& loop_;
   net::Notifier changed_;
   std::unique_ptr<net::Server> server_;
 };

@@ -113,6 +113,32 @@ TEST_CASE("one empty line before a request is skipped") {
   CHECK(status_of(ask(running, "\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n", "hello")) == 200);
 }
 
+TEST_CASE("a chunked body that comes byte by byte is read") {
+  RunningServer running(echo_router());
+  RawPeer peer(running);
+  for (const char c : std::string("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                  "3;x=y\r\nabc\r\n1\r\nd\r\n0\r\nA: b\r\n\r\n")) {
+    peer.send({&c, 1});
+    // Each byte is read by itself: the last one is answered only when none before it was lost.
+    std::this_thread::yield();
+  }
+  CHECK(status_of(peer.read_until("abcd")) == 200);
+}
+
+TEST_CASE("a last chunk that comes in pieces is read") {
+  for (const char* first : {"0", "0\r", "0\r\n", "0\r\n\r"}) {
+    RunningServer running(echo_router());
+    RawPeer peer(running);
+    peer.send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+    peer.read_until("\r\n\r\n");
+    const std::string whole = "0\r\n\r\n";
+    const std::string rest = whole.substr(std::string_view(first).size());
+    peer.send(first);
+    for (const char c : rest) peer.send({&c, 1});
+    CHECK(status_of(peer.read_until("\r\n\r\n")) == 200);
+  }
+}
+
 TEST_CASE("a head that comes byte by byte is read") {
   RunningServer running(echo_router());
   RawPeer peer(running);

@@ -43,6 +43,9 @@ class MessageParser final : public boost::beast::http::basic_parser<kIsRequest> 
 
   // How much of `bytes` was consumed; the rest belongs to the next message or is incomplete.
   size_t feed(std::string_view bytes, error_code& ec) {
+    // Beast asserts that a last chunk it has begun to read has five bytes when it is asked again; no
+    // message ends with fewer after a pause, so waiting for them delays nothing for good.
+    if (paused_ && this->chunked() && bytes.size() < kBytesAfterPause) return 0;
     size_t consumed = 0;
     while (!this->is_done() && consumed < bytes.size()) {
       const size_t took = this->put(
@@ -51,7 +54,8 @@ class MessageParser final : public boost::beast::http::basic_parser<kIsRequest> 
       if (ec || took == 0) break;
       if (!this->is_header_done() || header_only_) break;
     }
-    if (ec == boost::beast::http::error::need_more) ec = {};
+    paused_ = ec == boost::beast::http::error::need_more;
+    if (paused_) ec = {};
     return consumed;
   }
 
@@ -64,6 +68,8 @@ class MessageParser final : public boost::beast::http::basic_parser<kIsRequest> 
   }
 
  private:
+  static constexpr size_t kBytesAfterPause = 5;
+
   void on_request_impl(boost::beast::http::verb, text method, text target, int version,
                        error_code&) override {
     method_ = {method.data(), method.size()};
@@ -125,6 +131,7 @@ class MessageParser final : public boost::beast::http::basic_parser<kIsRequest> 
   bool refused_encoding_ = false;
   bool over_limit_ = false;
   bool header_only_ = false;
+  bool paused_ = false;  // the last bytes ended within something that is read whole
 };
 
 }  // namespace nimbus::net

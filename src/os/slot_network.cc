@@ -114,6 +114,15 @@ Result<UniqueFd> attach_tap(std::string_view name) {
   return fd;
 }
 
+// Makes the tap, kept without a holder. The descriptor closes before the device comes up, so that
+// the kernel's one reaction to the monitor attaching is to wake it, at once: a carrier seen to go
+// and come back is handled up to a second later, and packets are lost until then.
+Result<void> make_tap() {
+  const auto tap = TRY(attach_tap(kTapName));
+  if (::ioctl(tap.get(), TUNSETPERSIST, 1) != 0) return fail(errno_error("keeping the tap", errno));
+  return {};
+}
+
 // Runs inside the new namespace.
 Result<void> set_up_slot(const SlotNetworkOptions& options, int index, int host_namespace,
                          uint32_t link) {
@@ -128,8 +137,7 @@ Result<void> set_up_slot(const SlotNetworkOptions& options, int index, int host_
   // guest's attempts fail at once instead of timing out.
   TRY(write_sysctl("ipv4/ip_forward", "1"));
 
-  const auto tap = TRY(attach_tap(kTapName));
-  if (::ioctl(tap.get(), TUNSETPERSIST, 1) != 0) return fail(errno_error("keeping the tap", errno));
+  TRY(make_tap());
   auto netlink = TRY(Netlink::open());
   TRY(netlink.set_mac(kTapName, kGatewayMac));
   TRY(run_nft(slot_ruleset(options)));  // before the first packet can come

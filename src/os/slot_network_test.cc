@@ -77,7 +77,8 @@ int connect_from(const std::string& namespace_path, const std::string& address, 
   return outcome;
 }
 
-// For a connection that must come about, however busy the machine is.
+// For a connection that must come about, however busy the machine is. The tap wakes a moment after
+// somebody holds it; what is asked before is asked again a second later.
 bool connects(const std::string& namespace_path, const std::string& address, uint16_t port) {
   return connect_from(namespace_path, address, port, 20'000) == 0;
 }

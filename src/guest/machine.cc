@@ -27,16 +27,17 @@ namespace nimbus::guest {
 namespace {
 
 constexpr size_t kDiskFullBytes = size_t{1} << 20;   // less than that free counts as full
-constexpr int64_t kReservedBytes = int64_t{24} << 20;  // of memory, for this process and the kernel
+constexpr int64_t kReservedBytes = int64_t{16} << 20;  // of memory, for this process and the kernel
 constexpr const char* kUsualUser = "runner";
 
-// The number after `name` in a file of "name value" lines, or 0.
+// The number after `name` and blanks at the start of a line of a file, or 0.
 int64_t counter_in(const std::string& path, std::string_view name) {
   const std::string text = read_file(path);
   for (const std::string_view line : split(text, '\n')) {
     if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != ' ') continue;
     int64_t value = 0;
-    (void)std::from_chars(line.data() + name.size() + 1, line.data() + line.size(), value);
+    const std::string_view rest = trim(line.substr(name.size()));
+    (void)std::from_chars(rest.data(), rest.data() + rest.size(), value);
     return value;
   }
   return 0;
@@ -102,11 +103,11 @@ std::string make_job_cgroup() {
     say("no cgroup for the job: " + std::string(std::strerror(errno)));
     return "";
   }
-  struct sysinfo memory {};
-  (void)::sysinfo(&memory);
-  const auto total = static_cast<int64_t>(memory.totalram * memory.mem_unit);
-  if (total > 2 * kReservedBytes) {
-    (void)write_file(job + "/memory.max", std::to_string(total - kReservedBytes));
+  // The job hits its own limit before the kernel's: it is then killed at once, where the whole machine
+  // would first throw out and reread every program's pages for minutes.
+  const int64_t available = counter_in("/proc/meminfo", "MemAvailable:") * 1024;
+  if (available > 2 * kReservedBytes) {
+    (void)write_file(job + "/memory.max", std::to_string(available - kReservedBytes));
   }
   return job;
 }

@@ -19,12 +19,22 @@ namespace {
 
 constexpr Duration kForever = std::chrono::hours(1);
 constexpr Duration kIdlePoll = std::chrono::seconds(10);  // says that we are here while all is busy
+constexpr size_t kResolvConfBytesMax = 64 * 1024;
 constexpr size_t kCredentialBytesMax = 64 * 1024;
 
 std::string host_name() {
   utsname host{};
   (void)::uname(&host);
   return host.nodename;
+}
+
+// The one that was asked for, or the host's.
+std::optional<DnsResolver> resolver_of(const AgentOptions& options) {
+  if (!options.resolver.empty()) return DnsResolver{options.resolver, 53};
+  const auto text = os::read_file("/etc/resolv.conf", kResolvConfBytesMax);
+  const auto found = text ? find_resolver(*text) : std::nullopt;
+  if (!found) log_warn("no nameserver in /etc/resolv.conf: guests cannot look up names");
+  return found;
 }
 
 Result<Credential> read_credential(const std::string& path) {
@@ -56,7 +66,8 @@ struct Agent::State : std::enable_shared_from_this<State> {
         budget(options.spool_bytes_max),
         execution_context{p.loop,   control,  *journal, budget, p.clock,
                           p.random, p.metrics, options, {}},
-        slot_context{execution_context, p.driver, p.places, images, false, Duration(0), {}, {}, {}},
+        slot_context{execution_context, p.driver, p.places, images, resolver_of(options),
+                     false, Duration(0), {}, {}, {}},
         changed(p.loop) {}
 
   AgentParts parts;

@@ -63,6 +63,7 @@ class FakePlaces final : public Places {
     host_->ports[place.index] = ntohs(address.sin_port);
     return fd;
   }
+  Result<os::UniqueFd> listen_dns(const Place&) override { return os::UniqueFd(); }
   Result<std::string> make_scratch(const Place&, int) override { return std::string("scratch"); }
   Result<void> remove(int index) override {
     const std::lock_guard lock(host_->mutex);

@@ -19,6 +19,7 @@
 namespace nimbus::agent {
 namespace {
 
+constexpr uint16_t kDnsPort = 53;
 constexpr uint32_t kPidsMax = 512;  // threads of one monitor
 constexpr Duration kDeathTime = std::chrono::seconds(10);
 
@@ -76,6 +77,11 @@ class HostPlaces final : public Places {
 
   Result<os::UniqueFd> listen(const Place& place) override {
     return os::listen_tcp_in(place.network->namespace_path, os::kGatewayAddress, 80);
+  }
+
+  Result<os::UniqueFd> listen_dns(const Place& place) override {
+    if (!options_.egress) return os::UniqueFd();
+    return os::bind_udp_in(place.network->namespace_path, os::kGatewayAddress, kDnsPort);
   }
 
   Result<std::string> make_scratch(const Place& place, int disk_mb) override {
@@ -184,6 +190,7 @@ Result<std::unique_ptr<Places>> make_host_places(HostPlacesOptions options) {
   os::SlotNetworkOptions network;
   network.instance = options.instance;
   network.egress = options.egress;
+  if (options.egress) network.gateway_udp_ports = {kDnsPort};
   auto networks = TRY_IN("preparing the slots' networks", os::SlotNetworks::open(std::move(network)));
   const os::CgroupSupport support = os::Cgroup::find_support();
   const bool cgroups = support.kind != os::CgroupKind::unavailable;

@@ -41,7 +41,7 @@ struct AgentOptions {
   std::string kernel;
   std::string initramfs;
   std::string version;
-  std::string nameserver;          // for guests; empty: the gateway
+  std::string resolver;            // address of the DNS server for guests; empty: the host's own
   uint64_t spool_bytes_max = uint64_t{1} << 30;
 
   Duration poll_wait = std::chrono::seconds(15);

@@ -41,6 +41,8 @@ class Places {
   virtual Result<void> limit(const Place& place, PlaceSize size) = 0;
   // A listening socket on the gateway's address inside it.
   virtual Result<os::UniqueFd> listen(const Place& place) = 0;
+  // A UDP socket for DNS on the same address; none where guests may not go out.
+  virtual Result<os::UniqueFd> listen_dns(const Place& place) = 0;
   // A new scratch disk; its path.
   virtual Result<std::string> make_scratch(const Place& place, int disk_mb) = 0;
   // Kills what runs in it and removes all of it. Absent is done.

@@ -111,6 +111,7 @@ Task<void> Slot::warm_up() {
     log_error("VM cannot be booted ahead", booted.error());
     shape_.reset();
     gateway_.reset();
+    names_.reset();
     warm_again_at_ = context_.execution.clock.steady() + kRetryWarm;
     co_return;
   }
@@ -151,6 +152,14 @@ Task<Result<void>> Slot::open_gateway() {
   CO_TRY_ASSIGN(auto listener, co_await context_.execution.loop.blocking(std::move(listen)));
   CO_TRY_ASSIGN(gateway_, Gateway::open(context_.execution.loop, context_.execution.control,
                                         std::move(listener)));
+  if (!context_.resolver) co_return Result<void>{};
+  std::function<Result<os::UniqueFd>()> listen_dns = [this] {
+    return context_.places.listen_dns(place_);
+  };
+  CO_TRY_ASSIGN(auto socket, co_await context_.execution.loop.blocking(std::move(listen_dns)));
+  if (!socket) co_return Result<void>{};
+  CO_TRY_ASSIGN(names_, DnsForwarder::open(context_.execution.loop, std::move(socket),
+                                           *context_.resolver));
   co_return Result<void>{};
 }
 
@@ -173,7 +182,6 @@ Task<Result<void>> Slot::boot(WarmShape shape) {
   spec.directory = place_.directory;
   spec.kernel = options.kernel;
   spec.initramfs = options.initramfs;
-  if (!options.nameserver.empty()) spec.kernel_arguments = "nimbus.nameserver=" + options.nameserver;
   spec.cpus = shape.cpus;
   spec.memory_mb = shape.memory_mb;
   spec.disks = {{"image", image_.squashfs, true}, {"scratch", scratch, false}};
@@ -240,6 +248,7 @@ Task<void> Slot::finish(std::shared_ptr<Execution> execution, Verdict verdict) {
 
 Task<void> Slot::tear_down() {
   gateway_.reset();
+  names_.reset();
   if (machine_) {
     const auto machine = std::move(machine_);
     machine_.reset();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "agent/dns_forwarder.h"
 #include "agent/execution.h"
 #include "agent/gateway.h"
 #include "agent/places.h"
@@ -22,6 +23,7 @@ struct SlotContext {
   vm::Driver& driver;
   Places& places;
   const ImageLookup& images;
+  std::optional<DnsResolver> resolver;  // none: guests have no names
   bool stopping = false;
   Duration stop_at{0};                 // steady; for jobs that run when stopping
   std::function<bool()> wants_warm;    // one more slot should keep a VM ready
@@ -82,6 +84,7 @@ class Slot {
   std::shared_ptr<vm::Machine> machine_;
   bool machine_ended_ = false;
   std::unique_ptr<Gateway> gateway_;
+  std::unique_ptr<DnsForwarder> names_;
   std::optional<Assignment> assigned_;
   std::shared_ptr<Execution> adopted_;
   Duration warm_again_at_{0};

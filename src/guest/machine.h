@@ -33,8 +33,8 @@ void load_modules();
 Result<void> configure_network();
 // Mounts image and scratch, overlays them, and makes that the root of this process.
 Result<void> enter_image();
-// Names in the image's /etc: the gateway, the resolver (`nameserver`).
-void write_names(const std::string& nameserver);
+// Names in the image's /etc: the gateway, which is also the resolver.
+void write_names();
 // The job's cgroup directory, or "" when the kernel has none; leaves memory for this process.
 std::string make_job_cgroup();
 [[noreturn]] void power_off(bool by_reset);

@@ -15,12 +15,11 @@ namespace {
 using namespace nimbus;
 using namespace nimbus::guest;
 
-Result<void> set_up(const std::map<std::string, std::string>& settings) {
+Result<void> set_up() {
   load_modules();
   TRY_IN("configuring the network", configure_network());
   TRY_IN("entering the image", enter_image());
-  const auto nameserver = settings.find("nimbus.nameserver");
-  write_names(nameserver == settings.end() ? kGatewayIp : nameserver->second);
+  write_names();
   return {};
 }
 
@@ -59,7 +58,7 @@ int main() {
   const auto off = settings.find("nimbus.off");
   const bool by_reset = off != settings.end() && off->second == "reset";
 
-  if (const auto ready = set_up(settings); !ready) {
+  if (const auto ready = set_up(); !ready) {
     say("cannot start: " + ready.error().message);
     power_off(by_reset);
   }

@@ -183,7 +183,7 @@ Result<void> enter_image() {
   return {};
 }
 
-void write_names(const std::string& nameserver) {
+void write_names() {
   (void)::mkdir("/etc", 0755);
   // Either may be a link to where nobody is at home; the image's own lines for hosts are kept.
   const std::string hosts = read_file("/etc/hosts");
@@ -192,7 +192,7 @@ void write_names(const std::string& nameserver) {
   std::string text = hosts.empty() ? "127.0.0.1 localhost\n::1 localhost\n" : hosts;
   if (!text.ends_with('\n')) text += '\n';
   (void)write_file("/etc/hosts", text + kGatewayIp + " gateway.nimbus\n");
-  (void)write_file("/etc/resolv.conf", "nameserver " + nameserver + "\n");
+  (void)write_file("/etc/resolv.conf", "nameserver " + std::string(kGatewayIp) + "\n");
 }
 
 }  // namespace nimbus::guest

@@ -146,7 +146,7 @@ export class Nimbus {
         response.setEncoding('utf8');
         response.on('data', (piece) => (text += piece));
         response.on('end', () => {
-          const isJson = /json$/.test(response.headers['content-type'] ?? '');
+          const isJson = /application\/(problem\+)?json/.test(response.headers['content-type'] ?? '');
           resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json: isJson && text ? JSON.parse(text) : undefined });
         });
         response.on('error', reject);
@@ -195,9 +195,22 @@ export class Nimbus {
     }, seconds);
   }
 
+  /** The job's lines; pieces of a line that came in parts are put together. */
   async lines(id: number): Promise<{ seq: number; stream: string; text: string; fence: number }[]> {
     const answer = await this.get(`/api/v1/jobs/${id}/logs`);
-    return answer.text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+    if (answer.status !== 200) throw new Error(`logs of job ${id}: ${answer.status} ${answer.text}`);
+    const whole = [];
+    const begun = new Map<string, string>();
+    for (const text of answer.text.split('\n').filter(Boolean)) {
+      const line = JSON.parse(text);
+      line.text = (begun.get(line.stream) ?? '') + line.text;
+      if (line.partial) begun.set(line.stream, line.text);
+      else {
+        begun.delete(line.stream);
+        whole.push(line);
+      }
+    }
+    return whole;
   }
 }
 

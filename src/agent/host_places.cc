@@ -19,6 +19,8 @@
 namespace nimbus::agent {
 namespace {
 
+// Of the monitors, one each, so that no two can touch one another; no account has such numbers.
+constexpr uid_t kFirstUid = 0x6e620000;
 constexpr uint16_t kDnsPort = 53;
 constexpr uint32_t kPidsMax = 512;  // threads of one monitor
 constexpr Duration kDeathTime = std::chrono::seconds(10);
@@ -53,6 +55,7 @@ class HostPlaces final : public Places {
     place.network = vm::Network{network.namespace_path, std::string(os::kTapName),
                                 std::string(os::kGuestMac)};
     if (cgroups_) place.cgroup = cgroup_parent() + "/" + place.name;
+    if (::geteuid() == 0) place.uid = kFirstUid + static_cast<uid_t>(index);
     return place;
   }
 

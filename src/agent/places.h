@@ -23,6 +23,7 @@ struct Place {
   std::string directory;  // for the VM's sockets; a short path
   std::optional<vm::Network> network;
   std::string cgroup;     // "" where there is none
+  uid_t uid = 0;          // the monitor's user and group; 0: the agent's own
 };
 
 struct PlaceSize {

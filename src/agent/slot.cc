@@ -187,6 +187,7 @@ Task<Result<void>> Slot::boot(WarmShape shape) {
   spec.disks = {{"image", image_.squashfs, true}, {"scratch", scratch, false}};
   spec.network = place_.network;
   spec.cgroup = place_.cgroup;
+  spec.uid = spec.gid = place_.uid;
   context_.execution.loop.spawn(time_boot(), "time boot");
   CO_TRY_ASSIGN(std::unique_ptr<vm::Machine> machine, co_await context_.driver.boot(std::move(spec)));
   machine_ = std::move(machine);

@@ -87,7 +87,7 @@ describe('jobs in microVMs', { skip: canBoot() }, () => {
 
   test('two jobs at once cannot see each other, nor the ports of the host', async () => {
     const probe = `
-      echo gateway $(curl -s -o /dev/null -m 5 -w '%{http_code}' http://169.254.169.254/guest/v1/healthz)
+      curl -s -o /dev/null -m 5 http://169.254.169.254/ && echo reached the gateway
       for port in 22 8080 ${nimbus.port}; do
         curl -s -m 2 http://169.254.169.254:$port/ >/dev/null && echo "reached gateway address port $port"
         for host in 127.0.0.1 10.0.0.1 172.17.0.1 192.168.0.1 100.64.0.1 100.64.0.2; do
@@ -100,7 +100,7 @@ describe('jobs in microVMs', { skip: canBoot() }, () => {
       const job = await nimbus.finished(id, 180);
       const texts = (await nimbus.lines(id)).filter((line) => line.stream === 'stdout').map((line) => line.text);
       assert.equal(job.state, 'succeeded', job.reason);
-      assert.deepEqual(texts, ['gateway 200', 'done']);
+      assert.deepEqual(texts, ['reached the gateway', 'done']);
     }
   });
 

@@ -78,34 +78,36 @@ Result<std::string> org_of(db::Transaction& tx, const OrgStore& orgs, const Work
   return name;
 }
 
-Result<DeliveryOutcome> insert_new(db::Transaction& tx, const Delivery& delivery, Job job) {
+Result<DeliveryOutcome> insert_new(db::Transaction& tx, const Delivery& delivery,
+                                   const std::string& org) {
   const WorkflowJob& event = *delivery.workflow_job;
-  DeliveryOutcome outcome;
-  outcome.org = job.org;
+  const Job& job = *delivery.job;
+  JobStart start{.org = org};
+  std::string reason;
+  DeliveryOutcome outcome{DeliveryResult::updated, {}, {}, org};
   switch (event.rank) {
     case GithubRank::waiting:
-      job.held = true;
-      job.reason = kWaitReason;
+      start.held = true;
+      reason = kWaitReason;
       outcome.result = DeliveryResult::held;
       break;
     case GithubRank::queued: outcome.result = DeliveryResult::queued; break;
     case GithubRank::in_progress:
-      job.state = JobState::running;
-      job.started_at = delivery.received_at;
-      job.reason = "taken by runner " + event.runner_name;
-      outcome.result = DeliveryResult::updated;
+      start.state = JobState::running;
+      start.started_at = delivery.received_at;
+      reason = "taken by runner " + event.runner_name;
       break;
     case GithubRank::completed:
-      job.state = state_of_conclusion(event.conclusion);
-      job.finished_at = delivery.received_at;
-      job.reason = conclusion_reason(event.conclusion, event.runner_name);
-      outcome.result = DeliveryResult::updated;
+      start.state = state_of_conclusion(event.conclusion);
+      start.finished_at = delivery.received_at;
+      reason = conclusion_reason(event.conclusion, event.runner_name);
       break;
   }
-  outcome.job = TRY(insert_job(tx, job));
+  start.reason = reason;
+  outcome.job = TRY(insert_job(tx, job, start));
   if (!outcome.job) return outcome;
-  outcome.change = JobChange{*outcome.job, job.org, std::nullopt, job.state, job.held,
-                             false,        0,       job.resources, job.created_at};
+  outcome.change = JobChange{*outcome.job, org, std::nullopt, start.state, start.held,
+                             false,        0,   job.resources, job.created_at};
   return outcome;
 }
 
@@ -165,23 +167,22 @@ Result<DeliveryOutcome> act(db::Transaction& tx, const OrgStore& orgs, const Del
                             const std::optional<std::string>& known_org) {
   if (!delivery.workflow_job) return DeliveryOutcome{};
   const WorkflowJob& event = *delivery.workflow_job;
-  // A queued delivery is nearly always the first of its job: it is tried without a look. Labels that
-  // no longer match do not hide a job that was made when they did.
-  if (delivery.job && event.rank <= GithubRank::queued) {
-    Job job = *delivery.job;
-    job.org = known_org ? *known_org : TRY(org_of(tx, orgs, event, delivery.received_at));
-    DeliveryOutcome outcome = TRY(insert_new(tx, delivery, std::move(job)));
+  std::optional<std::string> org = known_org;
+  if (delivery.job && !org) org = TRY(org_of(tx, orgs, event, delivery.received_at));
+  // A queued delivery is nearly always the first of its job: it is tried without a look.
+  const bool is_early = event.rank <= GithubRank::queued;
+  if (delivery.job && is_early) {
+    DeliveryOutcome outcome = TRY(insert_new(tx, delivery, *org));
     if (outcome.job) return outcome;
   }
-  if (delivery.job || event.rank > GithubRank::queued) {
+  // Labels that no longer match do not hide a job that was made when they did.
+  if (delivery.job || !is_early) {
     if (auto head = TRY(find_github_head(tx, event.job_id, event.run_attempt))) {
       return update_known(tx, delivery, std::move(*head));
     }
   }
   if (!delivery.job) return DeliveryOutcome{};
-  Job job = *delivery.job;
-  job.org = known_org ? *known_org : TRY(org_of(tx, orgs, event, delivery.received_at));
-  return insert_new(tx, delivery, std::move(job));
+  return insert_new(tx, delivery, *org);
 }
 
 std::optional<std::string_view> text_or_null(const std::string& text) {
@@ -230,6 +231,12 @@ Job make_github_job(const WorkflowJob& event, const LabelMatch& match, int64_t t
 Result<DeliveryOutcome> accept_delivery(db::Transaction& tx, const OrgStore& orgs,
                                         const Delivery& delivery,
                                         const std::optional<std::string>& known_org) {
+  const auto known =
+      TRY(tx.find("SELECT body_hash, job_id FROM deliveries WHERE guid = $1", delivery.guid));
+  if (known) {
+    return DeliveryOutcome{DeliveryResult::duplicate, known->find_integer(1), {}, {},
+                           known->text(0) != delivery.body_hash};
+  }
   DeliveryOutcome outcome = TRY(act(tx, orgs, delivery, known_org));
   TRY(tx.run("INSERT INTO deliveries (guid, body_hash, event, action, org, repo, result, job_id, "
              "received_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -238,13 +245,6 @@ Result<DeliveryOutcome> accept_delivery(db::Transaction& tx, const OrgStore& org
              text_or_null(delivery.repo), to_string(outcome.result), outcome.job,
              delivery.received_at));
   return outcome;
-}
-
-Result<std::optional<StoredDelivery>> find_delivery(db::Transaction& tx, std::string_view guid) {
-  const auto row =
-      TRY(tx.find("SELECT body_hash, job_id FROM deliveries WHERE guid = $1", guid));
-  if (!row) return std::nullopt;
-  return StoredDelivery{row->text(0), row->find_integer(1)};
 }
 
 Result<int64_t> forget_deliveries(db::Transaction& tx, Time now, int limit) {

@@ -51,22 +51,17 @@ struct DeliveryOutcome {
   std::optional<int64_t> job;
   std::optional<JobChange> change;
   std::string org;  // as Nimbus knows it; "" when nothing was done
+  bool other_body = false;  // duplicate: the id came before with another body
 };
 
 // The job that `event` asks for.
 Job make_github_job(const WorkflowJob& event, const LabelMatch& match, int64_t tries_max, Time now);
 
-// Stores the delivery and does what it says. conflict: the GUID is known, and nothing was done: see
-// find_delivery. `known_org`: the owner's org when the caller remembers it.
+// Stores the delivery and does what it says; one whose GUID is known does nothing (duplicate).
+// `known_org`: the owner's org when the caller remembers it.
 Result<DeliveryOutcome> accept_delivery(db::Transaction& tx, const OrgStore& orgs,
                                         const Delivery& delivery,
                                         const std::optional<std::string>& known_org);
-
-struct StoredDelivery {
-  std::string body_hash;
-  std::optional<int64_t> job;
-};
-Result<std::optional<StoredDelivery>> find_delivery(db::Transaction& tx, std::string_view guid);
 
 // Deletes up to `limit` deliveries that are older than kDeliveriesKept; how many.
 Result<int64_t> forget_deliveries(db::Transaction& tx, Time now, int limit);

@@ -66,6 +66,17 @@ struct Job {
   std::vector<std::string> terms;  // only to insert: what it can be found by
 };
 
+// Where a new job begins, apart from what it is: GitHub's jobs may be far along when they are first
+// heard of.
+struct JobStart {
+  std::string_view org;
+  model::JobState state = model::JobState::queued;
+  std::string_view reason = {};
+  bool held = false;
+  std::optional<Time> started_at = {};
+  std::optional<Time> finished_at = {};
+};
+
 // What a job can be found by: "l:" and a label in lower case; "m:", key, "=", value.
 std::string label_term(std::string_view label);
 std::string metadata_term(std::string_view key, std::string_view value);

@@ -24,7 +24,7 @@ Result<std::optional<Ordered>> find_ordered(db::Transaction& tx, const std::stri
 }
 
 Result<Ordered> queue_new(db::Transaction& tx, const Job& job) {
-  const auto id = TRY(insert_job(tx, job));
+  const auto id = TRY(insert_job(tx, job, {.org = job.org}));
   if (!id) return fail(Code::internal, "a native job met a conflict");
   return Ordered{*id, JobState::queued,
                  JobChange{*id, job.org, std::nullopt, JobState::queued, false, false, 0,

@@ -31,6 +31,7 @@ JobQueue::Org& JobQueue::org(std::string_view name) {
   Org& org = found->second;
   if (is_new) {
     org.name = name;
+    org.number = orgs_.size();
     org.limits = defaults_;
     org.bucket = {rate(defaults_).capacity, Time()};
   }
@@ -42,25 +43,27 @@ const JobQueue::Org* JobQueue::find(std::string_view name) const {
   return found == orgs_.end() ? nullptr : &found->second;
 }
 
-// Changes what an org's rank is made of.
+// Changes what an org's place in the line is made of.
 template <typename Change>
-void JobQueue::update(Org& org, Change change) {
-  const std::string key = to_lower(org.name);
-  if (!org.queued.empty()) waiting_.erase({org.running, org.served, key});
-  change(org);
-  if (!org.queued.empty()) waiting_.insert({org.running, org.served, key});
+void JobQueue::rerank(Org& org, Change change) {
+  if (!org.queued.empty()) waiting_.erase(&org);
+  change();
+  if (!org.queued.empty()) waiting_.insert(&org);
 }
 
 void JobQueue::add(std::string_view name, const Ticket& ticket) {
   Org& owner = org(name);
-  update(owner, [&](Org& org) { org.queued.insert_or_assign(ticket.job, ticket); });
+  const bool was_empty = owner.queued.empty();
+  owner.queued.insert_or_assign(ticket.job, ticket);
+  if (was_empty) waiting_.insert(&owner);
   org_of_[ticket.job] = &owner;
 }
 
 void JobQueue::remove(int64_t job) {
   const auto found = org_of_.find(job);
   if (found == org_of_.end()) return;
-  update(*found->second, [job](Org& org) { org.queued.erase(job); });
+  Org& owner = *found->second;
+  rerank(owner, [&] { owner.queued.erase(job); });
   org_of_.erase(found);
 }
 
@@ -80,16 +83,15 @@ bool JobQueue::at_limit(const Org& org, Time now) const {
 }
 
 JobQueue::Org* JobQueue::next(const Room& room, Time now, int64_t& job, bool& any) {
-  for (const auto& [running, served, key] : waiting_) {
-    Org& org = orgs_.at(key);
-    if (at_limit(org, now)) continue;
+  for (Org* org : waiting_) {
+    if (at_limit(*org, now)) continue;
     any = true;
     int looked = 0;
-    for (const auto& [id, ticket] : org.queued) {
+    for (const auto& [id, ticket] : org->queued) {
       if (++looked > kFitLookahead) break;
       if (!fits(ticket.resources, room)) continue;
       job = id;
-      return &org;
+      return org;
     }
   }
   return nullptr;
@@ -104,14 +106,14 @@ std::vector<Pick> JobQueue::pick(Room room, Time now, bool* none_left) {
     Org* owner = next(room, now, job, any);
     if (owner == nullptr) break;
     const Ticket ticket = owner->queued.at(job);
-    update(*owner, [&](Org& org) {
-      org.queued.erase(job);
-      org.running += 1;
-      org.served = ++serving_;
-      if (org.limits.jobs_per_minute > 0) {
-        org.bucket = access::take(org.bucket, rate(org.limits), now).bucket;
-      }
+    rerank(*owner, [&] {
+      owner->queued.erase(job);
+      owner->running += 1;
+      owner->served = ++serving_;
     });
+    if (owner->limits.jobs_per_minute > 0) {
+      owner->bucket = access::take(owner->bucket, rate(owner->limits), now).bucket;
+    }
     org_of_.erase(job);
     subtract(room, ticket.resources);
     picks.push_back({owner->name, ticket});
@@ -122,11 +124,11 @@ std::vector<Pick> JobQueue::pick(Room room, Time now, bool* none_left) {
 
 void JobQueue::give_back(const Pick& pick) {
   Org& owner = org(pick.org);
-  update(owner, [&](Org& org) {
-    org.queued.insert_or_assign(pick.ticket.job, pick.ticket);
-    org.running -= 1;
-    org.bucket.tokens += 1;
+  rerank(owner, [&] {
+    owner.queued.insert_or_assign(pick.ticket.job, pick.ticket);
+    owner.running -= 1;
   });
+  owner.bucket.tokens += 1;
   org_of_[pick.ticket.job] = &owner;
 }
 
@@ -136,14 +138,14 @@ void JobQueue::drop(const Pick& pick) {
 }
 
 void JobQueue::began(std::string_view name) {
-  update(org(name), [](Org& org) { org.running += 1; });
+  Org& owner = org(name);
+  rerank(owner, [&] { owner.running += 1; });
 }
 
 void JobQueue::ended(std::string_view name) {
-  update(org(name), [](Org& org) {
-    CHECK(org.running > 0);
-    org.running -= 1;
-  });
+  Org& owner = org(name);
+  CHECK(owner.running > 0);
+  rerank(owner, [&] { owner.running -= 1; });
 }
 
 int JobQueue::running(std::string_view name) const {

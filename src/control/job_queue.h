@@ -87,22 +87,29 @@ class JobQueue {
     std::map<int64_t, Ticket> queued;  // by job, so oldest first
     int running = 0;
     uint64_t served = 0;
+    uint64_t number = 0;  // in the order in which orgs came
     DispatchLimits limits;
     access::Bucket bucket;
   };
-  using Rank = std::tuple<int, uint64_t, std::string>;  // running, served, org's key
+  struct NextFirst {  // fewest running, then served longest ago
+    bool operator()(const Org* a, const Org* b) const {
+      if (a->running != b->running) return a->running < b->running;
+      if (a->served != b->served) return a->served < b->served;
+      return a->number < b->number;
+    }
+  };
 
   Org& org(std::string_view name);
   const Org* find(std::string_view name) const;
   template <typename Change>
-  void update(Org& org, Change change);
+  void rerank(Org& org, Change change);
   bool at_limit(const Org& org, Time now) const;
   bool has_token(const Org& org, Time now) const;
   Org* next(const Room& room, Time now, int64_t& job, bool& any);
 
   DispatchLimits defaults_;
   std::unordered_map<std::string, Org> orgs_;  // by name in lower case
-  std::set<Rank> waiting_;                     // orgs with queued jobs, next first
+  std::set<Org*, NextFirst> waiting_;          // orgs with queued jobs
   std::unordered_map<int64_t, Org*> org_of_;   // of queued jobs
   uint64_t serving_ = 0;
 };

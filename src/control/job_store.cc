@@ -139,7 +139,8 @@ std::optional<std::string_view> text_or_null(const std::string& text) {
   return text;
 }
 
-Result<std::optional<int64_t>> insert_row(db::Transaction& tx, const Job& job) {
+Result<std::optional<int64_t>> insert_row(db::Transaction& tx, const Job& job,
+                                          const JobStart& start) {
   const GithubFacts* github = job.github ? &*job.github : nullptr;
   const auto number = [github](int64_t value) {
     return github == nullptr ? Parameter(nullptr) : Parameter(value);
@@ -150,14 +151,14 @@ Result<std::optional<int64_t>> insert_row(db::Transaction& tx, const Job& job) {
   static const GithubFacts kNone;
   const GithubFacts& facts = github == nullptr ? kNone : *github;
   const std::array<Parameter, 33> parameters = {
-      job.org, job.repo, job.ref, job.sha, model::to_string(job.state), job.reason, job.held,
-      job.tries_max, job.created_at, job.finished_at, job.profile, job.image, job.text.command,
+      start.org, job.repo, job.ref, job.sha, model::to_string(start.state), start.reason, start.held,
+      job.tries_max, job.created_at, start.finished_at, job.profile, job.image, job.text.command,
       job.text.env, job.text.labels, job.text.metadata, job.resources.cpus, job.resources.memory_mb,
       job.resources.disk_mb, job.timeout_s, job.rerun_of, number(facts.job_id),
       number(facts.run_id), number(facts.run_attempt), facts.installation_id,
       words(facts.workflow_name), words(facts.job_name), words(facts.html_url),
       words(facts.default_branch), number(facts.rank), words(facts.conclusion),
-      words(facts.runner_name), job.started_at};
+      words(facts.runner_name), start.started_at};
   const Rows rows = TRY(tx.query_with(kInsert, parameters));
   if (rows.empty()) return std::nullopt;
   return rows.front().integer(0);
@@ -165,16 +166,16 @@ Result<std::optional<int64_t>> insert_row(db::Transaction& tx, const Job& job) {
 
 }  // namespace
 
-Result<std::optional<int64_t>> insert_job(db::Transaction& tx, const Job& job) {
-  const auto id = TRY(insert_row(tx, job));
+Result<std::optional<int64_t>> insert_job(db::Transaction& tx, const Job& job,
+                                          const JobStart& start) {
+  const auto id = TRY(insert_row(tx, job, start));
   if (!id) return id;
   for (const std::string& term : job.terms) {
     TRY(tx.run("INSERT INTO job_terms (term, job_id) VALUES ($1, $2)", term, *id));
   }
   // "queued, nothing to say" is implied (migrations.h).
-  if (job.state != JobState::queued || !job.reason.empty()) {
-    TRY(record_transition(tx, *id, 0, job.state, 0, job.finished_at.value_or(job.created_at),
-                          job.reason));
+  if (start.state != JobState::queued || !start.reason.empty()) {
+    TRY(record_transition(tx, *id, 0, start.state, 0, job.created_at, start.reason));
   }
   return id;
 }

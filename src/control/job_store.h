@@ -16,8 +16,9 @@
 
 namespace nimbus::control {
 
-// Stores a new job; its number. nullopt: GitHub's job is there already.
-Result<std::optional<int64_t>> insert_job(db::Transaction& tx, const Job& job);
+// Stores a new job, whose beginning `start` says; its number. nullopt: GitHub's job is there already.
+Result<std::optional<int64_t>> insert_job(db::Transaction& tx, const Job& job,
+                                          const JobStart& start);
 
 Result<std::optional<JobHead>> find_head(db::Transaction& tx, int64_t id);
 Result<std::optional<JobHead>> find_github_head(db::Transaction& tx, int64_t github_job_id,

@@ -60,9 +60,9 @@ CREATE INDEX jobs_by_org ON jobs (lower(org), id);
 CREATE INDEX jobs_by_state ON jobs (state, id);
 CREATE TABLE job_terms (
   term TEXT NOT NULL,
-  job_id BIGINT NOT NULL
-);
-CREATE INDEX job_terms_by_term ON job_terms (term, job_id);
+  job_id BIGINT NOT NULL,
+  PRIMARY KEY (term, job_id)
+) WITHOUT ROWID;
 CREATE TABLE job_transitions (
   job_id BIGINT NOT NULL,
   number BIGINT NOT NULL,

@@ -19,7 +19,6 @@ constexpr std::string_view kTimestampHeader = "X-Hub-Signature-Timestamp";
 constexpr std::string_view kSignaturePrefix = "sha256=";
 constexpr size_t kDigestHexBytes = 64;
 constexpr size_t kBodyHashBytes = 16;
-constexpr size_t kOwnersKept = 16'384;
 constexpr std::string_view kWorkflowJob = "workflow_job";
 
 // The header's value when it stands there exactly once.
@@ -117,7 +116,10 @@ Result<std::vector<Secret>> parse_webhook_secrets(std::string_view text) {
 }
 
 Webhook::Webhook(Parts parts, WebhookOptions options)
-    : parts_(parts), options_(std::move(options)), keys_(std::make_shared<const Keys>()) {
+    : parts_(parts),
+      options_(std::move(options)),
+      writer_({parts.loop, parts.database, parts.orgs, parts.board}),
+      keys_(std::make_shared<const Keys>()) {
   if (options_.deliveries_per_minute_max > 0) {
     const auto per_minute = static_cast<double>(options_.deliveries_per_minute_max);
     limiter_.emplace(access::BucketRate{per_minute / 60, per_minute}, parts_.clock);
@@ -253,61 +255,29 @@ net::Response Webhook::refuse(const net::Request& request, const Refusal& refusa
   return net::problem(refusal.status, refusal.detail, refusal.hint);
 }
 
-std::string Webhook::owner_key(const WorkflowJob& event) {
-  return to_lower(event.owner) + "/" + std::to_string(event.owner_id.value_or(0));
-}
-
-Task<net::Response> Webhook::answer_known(Delivery delivery) {
-  std::function<Result<std::optional<StoredDelivery>>(db::Transaction&)> work =
-      [guid = delivery.guid](db::Transaction& tx) { return find_delivery(tx, guid); };
-  const auto known =
-      co_await parts_.database.read<std::optional<StoredDelivery>>(std::move(work));
-  if (!known) co_return net::problem(known.error());
-  if (!*known) {
-    co_return net::problem(Error{Code::unavailable, "storing the delivery met a conflict", {}});
-  }
-  const StoredDelivery& stored = **known;
-  const bool same = stored.body_hash == delivery.body_hash;
+net::Response Webhook::answer_duplicate(const std::string& guid, const std::string& owner,
+                                        const DeliveryOutcome& outcome) {
+  const bool reused = outcome.other_body;
   access::audit_later(parts_.database, parts_.clock.now(),
-                      {"github", same ? "delivery replayed" : "delivery id reused with another body",
-                       "delivery-" + delivery.guid, delivery.owner, ""});
-  if (!same) {
-    count("conflict");
-    co_return net::problem(409, "this delivery id came before with another body",
-                           "every event has a delivery id of its own");
-  }
-  count("duplicate");
-  co_return result_answer(200, DeliveryResult::duplicate, stored.job);
+                      {"github", reused ? "delivery id reused with another body" : "delivery replayed",
+                       "delivery-" + guid, owner, ""});
+  count(reused ? "conflict" : "duplicate");
+  if (!reused) return result_answer(200, DeliveryResult::duplicate, outcome.job);
+  return net::problem(409, "this delivery id came before with another body",
+                      "every event has a delivery id of its own");
 }
 
 Task<net::Response> Webhook::store(Delivery delivery) {
-  std::optional<std::string> known_org;
-  std::string owner;
-  if (delivery.workflow_job && delivery.job) {
-    owner = owner_key(*delivery.workflow_job);
-    const auto found = org_of_owner_.find(owner);
-    if (found != org_of_owner_.end()) known_org = found->second;
-  }
-  auto shared = std::make_shared<Delivery>(std::move(delivery));
-  std::function<Result<DeliveryOutcome>(db::Transaction&)> work =
-      [this, shared, known_org](db::Transaction& tx) {
-        return accept_delivery(tx, parts_.orgs, *shared, known_org);
-      };
-  const auto outcome = co_await parts_.database.write<DeliveryOutcome>(std::move(work));
-  if (!outcome && outcome.error().code == Code::conflict) {
-    co_return co_await answer_known(std::move(*shared));
-  }
+  const std::string guid = delivery.guid;
+  const std::string owner = delivery.owner;
+  const auto outcome = co_await writer_.write(std::move(delivery));
   if (!outcome) {
     count("unavailable");
     log_error("storing a delivery", outcome.error());
     co_return net::problem(Error{Code::unavailable, "the delivery could not be stored",
                                  "deliver it again"});
   }
-  if (!known_org && !owner.empty() && outcome->change) {
-    if (org_of_owner_.size() >= kOwnersKept) org_of_owner_.clear();
-    org_of_owner_.emplace(owner, outcome->org);
-  }
-  if (outcome->change) parts_.board.apply(*outcome->change);
+  if (outcome->result == DeliveryResult::duplicate) co_return answer_duplicate(guid, owner, *outcome);
   count(to_string(outcome->result));
   co_return result_answer(202, outcome->result, outcome->job);
 }

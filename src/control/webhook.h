@@ -29,6 +29,7 @@
 #include "base/secret.h"
 #include "control/board.h"
 #include "control/delivery.h"
+#include "control/delivery_writer.h"
 #include "control/org_store.h"
 #include "db/database.h"
 #include "net/http.h"
@@ -85,16 +86,16 @@ class Webhook {
   std::optional<Refusal> check_timestamp(const net::Request& request, Time now) const;
   Result<Delivery> read_body(const net::Request& request, Time now) const;
   Task<net::Response> store(Delivery delivery);
-  Task<net::Response> answer_known(Delivery delivery);
+  net::Response answer_duplicate(const std::string& guid, const std::string& owner,
+                                 const DeliveryOutcome& outcome);
   net::Response refuse(const net::Request& request, const Refusal& refusal);
   void count(std::string_view result);
-  static std::string owner_key(const WorkflowJob& event);
 
   Parts parts_;
   WebhookOptions options_;
+  DeliveryWriter writer_;
   std::shared_ptr<const Keys> keys_;
   std::optional<access::PeerLimiter> limiter_;
-  std::unordered_map<std::string, std::string> org_of_owner_;
   std::unordered_map<std::string, Counter*> counters_;
 };
 

@@ -140,7 +140,7 @@ Result<void> Spool::append(std::string_view frame) {
   if (!write_exactly(fd_, bytes, end_) || ::fdatasync(fd_) != 0) {
     const int reason = errno;
     // After a failed flush nobody knows what is on the disk: the frame does not count.
-    (void)::ftruncate(fd_, static_cast<off_t>(end_));
+    (void)!::ftruncate(fd_, static_cast<off_t>(end_));
     return fail(Code::unavailable, errno_error("append to spool " + path_, reason).message);
   }
   end_ += bytes.size();

@@ -79,7 +79,7 @@ class Connection final : public Transaction {
                                ? "PRAGMA query_only=ON; PRAGMA cache_size=-2000;"
                                : "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
                                  "PRAGMA foreign_keys=ON; PRAGMA cache_size=-4000; "
-                                 "PRAGMA wal_autocheckpoint=4000;";
+                                 "PRAGMA wal_autocheckpoint=4000; PRAGMA temp_store=MEMORY;";
     return execute(settings);
   }
 
@@ -156,7 +156,7 @@ class Connection final : public Transaction {
   }
 
   Result<sqlite3_stmt*> prepared(std::string_view sql) {
-    const auto found = statements_.find(std::string(sql));
+    const auto found = statements_.find(sql);
     if (found != statements_.end()) return found->second.get();
     sqlite3_stmt* raw = nullptr;
     const char* tail = nullptr;
@@ -170,7 +170,11 @@ class Connection final : public Transaction {
   }
 
   sqlite3* handle_ = nullptr;
-  std::unordered_map<std::string, Statement> statements_;
+  struct TextHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::unordered_map<std::string, Statement, TextHash, std::equal_to<>> statements_;
   bool wants_unit_ = false;
   bool in_unit_ = false;
 };
@@ -276,6 +280,7 @@ class SqliteDatabase final : public Database {
   // Everything in the group is answered after its one commit; when that fails nobody was promised
   // anything, and after a failed sync SQLite itself has rolled back to the last durable state.
   void commit(std::vector<Unit>& group) {
+    if (group.size() == 1) return commit_alone(group.front());
     std::vector<Result<void>> results(group.size());
     Result<void> whole = writer_.step("BEGIN IMMEDIATE");
     if (whole) {
@@ -291,6 +296,22 @@ class SqliteDatabase final : public Database {
       const bool lost = results[i].has_value() && !whole;
       group[i].done(lost ? Result<void>(fail(whole.error())) : std::move(results[i]));
     }
+  }
+
+  // A unit on its own needs no savepoint (which copies every page it touches): the transaction is
+  // what it can be undone by.
+  void commit_alone(Unit& unit) {
+    Result<void> result = writer_.step("BEGIN IMMEDIATE");
+    if (result) {
+      result = unit.work(writer_);
+      if (result) result = writer_.step("COMMIT");
+    }
+    if (!result && writer_.in_transaction()) {
+      if (auto undone = writer_.step("ROLLBACK"); !undone) log_error("rollback", undone.error());
+    }
+    ++commits_;
+    ++writes_done_;
+    unit.done(std::move(result));
   }
 
   void read_loop(Connection& connection) {

@@ -130,7 +130,7 @@ void MachineSurroundings::set_clock(const GuestJob& job) {
 }
 
 void MachineSurroundings::set_name(const std::string& hostname) {
-  (void)::sethostname(hostname.data(), hostname.size());
+  (void)!::sethostname(hostname.data(), hostname.size());
   append_file("/etc/hosts", "127.0.1.1 " + hostname + "\n");
 }
 

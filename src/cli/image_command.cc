@@ -1,5 +1,6 @@
-// nimbus image list|build|import|inspect|verify|remove: the images of this host. They work on the data
-// directory itself, so they need no running server; the agent sees what they change at its next job.
+// nimbus image list|build|import|inspect|verify|remove: the images of this host. They work on the
+// data directory itself, so they need no running server; the agent sees what they change at its
+// next job.
 #include <unistd.h>
 
 #include <boost/json.hpp>
@@ -36,14 +37,17 @@ enum class Missing { is_error, is_made };
 Result<std::unique_ptr<image::Store>> open_store(const Arguments& arguments,
                                                  Missing missing = Missing::is_error) {
   const std::string data = arguments.find("--data").value_or(kDataDirectoryDefault);
-  if (missing == Missing::is_error && access(data.c_str(), F_OK) != 0)
+  if (missing == Missing::is_error && access(data.c_str(), F_OK) != 0) {
     return fail(Code::not_found, "no data directory " + data,
                 "name it with --data, or make it with nimbus up");
+  }
   const std::string own = data + "/nimbus.toml";
-  const Config config = TRY(load_config(access(own.c_str(), F_OK) == 0 ? own : "",
-                                        [](const std::string& name) { return getenv(name.c_str()); }));
+  const Config config =
+      TRY(load_config(access(own.c_str(), F_OK) == 0 ? own : "",
+                      [](const std::string& name) { return getenv(name.c_str()); }));
   const Installation installation = TRY(find_installation(config));
-  return image::Store::open({.directory = data + "/agent/images", .archives = installation.image_archives});
+  return image::Store::open(
+      {.directory = data + "/agent/images", .archives = installation.image_archives});
 }
 
 json::array to_json(const std::vector<std::string>& texts) {
@@ -70,8 +74,8 @@ void print_json(const json::value& value) { std::printf("%s\n", json::serialize(
 
 void print_row(const std::string& name, const std::string& digest, const std::string& size,
                const std::string& from) {
-  std::printf("%-28s %-20s %10s  %s\n", name.c_str(), digest.substr(0, kDigestShown).c_str(), size.c_str(),
-              from.c_str());
+  std::printf("%-28s %-20s %10s  %s\n", name.c_str(), digest.substr(0, kDigestShown).c_str(),
+              size.c_str(), from.c_str());
 }
 
 // Images of the store, then those that wait in an archive until a job needs them.
@@ -90,12 +94,15 @@ Result<void> list(const Arguments& arguments) {
     return {};
   }
   if (images.empty() && waiting.empty()) {
-    std::fprintf(stderr, "no images; build them (make images) or import one (nimbus image import FILE)\n");
+    std::fprintf(stderr,
+                 "no images; build them (make images) or import one (nimbus image import FILE)\n");
     return {};
   }
   print_row("NAME", "DIGEST", "SIZE", "FROM");
-  for (const image::Image& image : images)
-    print_row(image.name, image.digest, megabytes(image.size_bytes), image.source.empty() ? "import" : image.source);
+  for (const image::Image& image : images) {
+    print_row(image.name, image.digest, megabytes(image.size_bytes),
+              image.source.empty() ? "import" : image.source);
+  }
   for (const image::ArchivedName& archived : waiting)
     print_row(archived.name, "not imported yet", "", archived.path);
   return {};
@@ -117,11 +124,15 @@ Result<void> build(const Arguments& arguments) {
   json::array items;
   for (const std::string& folder : arguments.words()) {
     const image::BuiltImage built = TRY(image::build_image(folder, options));
-    items.push_back(json::object{{"name", built.name}, {"digest", built.digest}, {"archive", built.archive},
-                                 {"size_bytes", built.size_bytes}, {"changed", built.changed}});
-    if (!arguments.has("--json"))
+    items.push_back(json::object{{"name", built.name},
+                                 {"digest", built.digest},
+                                 {"archive", built.archive},
+                                 {"size_bytes", built.size_bytes},
+                                 {"changed", built.changed}});
+    if (!arguments.has("--json")) {
       print_row(built.name, built.digest, megabytes(built.size_bytes),
                 built.archive + (built.changed ? "" : " (unchanged)"));
+    }
   }
   if (arguments.has("--json")) print_json(items);
   return {};
@@ -129,11 +140,13 @@ Result<void> build(const Arguments& arguments) {
 
 Result<void> import(const Arguments& arguments) {
   const auto store = TRY(open_store(arguments, Missing::is_made));
-  const auto images = TRY(store->import_archive(arguments.words().front(), arguments.find("--name").value_or("")));
+  const auto images =
+      TRY(store->import_archive(arguments.words().front(), arguments.find("--name").value_or("")));
   json::array items;
   for (const image::Image& image : images) {
     items.push_back(to_json(image));
-    if (!arguments.has("--json")) print_row(image.name, image.digest, megabytes(image.size_bytes), "import");
+    if (!arguments.has("--json"))
+      print_row(image.name, image.digest, megabytes(image.size_bytes), "import");
   }
   if (arguments.has("--json")) print_json(items);
   std::fprintf(stderr, "next: nimbus run --image %s -- COMMAND\n", images.front().name.c_str());
@@ -195,29 +208,52 @@ std::function<int(const Arguments&)> command(Result<void> (*run)(const Arguments
 
 std::vector<Command> image_commands() {
   return {
-      {.noun = "image", .verb = "list", .summary = "List the images of this host",
-       .example = "nimbus image list", .options = {kDataOption, kJsonOption}, .run = command(list)},
-      {.noun = "image", .verb = "build", .summary = "Build images from recipes (folders with image.toml)",
+      {.noun = "image",
+       .verb = "list",
+       .summary = "List the images of this host",
+       .example = "nimbus image list",
+       .options = {kDataOption, kJsonOption},
+       .run = command(list)},
+      {.noun = "image",
+       .verb = "build",
+       .summary = "Build images from recipes (folders with image.toml)",
        .example = "nimbus image build images/base",
        .options = {{"--output", "DIR", "Where the archives go (default build/images)"},
                    {"--fresh", "", "Make every layer again, with the newest packages"},
                    {"--mirror", "URL", "Debian mirror (default: Debian's own)"},
                    {"--verbose", "", "Show what mmdebstrap and npm print"},
                    kJsonOption},
-       .words = {"DIR..."}, .run = command(build)},
-      {.noun = "image", .verb = "import", .summary = "Take the images of an OCI archive or layout directory",
+       .words = {"DIR..."},
+       .run = command(build)},
+      {.noun = "image",
+       .verb = "import",
+       .summary = "Take the images of an OCI archive or layout directory",
        .example = "nimbus image import app.oci.tar --name acme/app",
-       .options = {{"--name", "NAME", "Name of the image, when the archive has none or another"}, kDataOption,
+       .options = {{"--name", "NAME", "Name of the image, when the archive has none or another"},
+                   kDataOption,
                    kJsonOption},
-       .words = {"FILE"}, .run = command(import)},
-      {.noun = "image", .verb = "inspect", .summary = "Show what an image says about itself",
-       .example = "nimbus image inspect nimbus/base", .options = {kDataOption, kJsonOption}, .words = {"IMAGE"},
+       .words = {"FILE"},
+       .run = command(import)},
+      {.noun = "image",
+       .verb = "inspect",
+       .summary = "Show what an image says about itself",
+       .example = "nimbus image inspect nimbus/base",
+       .options = {kDataOption, kJsonOption},
+       .words = {"IMAGE"},
        .run = command(inspect)},
-      {.noun = "image", .verb = "verify", .summary = "Check every byte of images against their digests",
-       .example = "nimbus image verify nimbus/base", .options = {kDataOption}, .words = {"[IMAGE...]"},
+      {.noun = "image",
+       .verb = "verify",
+       .summary = "Check every byte of images against their digests",
+       .example = "nimbus image verify nimbus/base",
+       .options = {kDataOption},
+       .words = {"[IMAGE...]"},
        .run = command(verify)},
-      {.noun = "image", .verb = "remove", .summary = "Forget images and free what no other needs",
-       .example = "nimbus image remove acme/app", .options = {kDataOption}, .words = {"IMAGE..."},
+      {.noun = "image",
+       .verb = "remove",
+       .summary = "Forget images and free what no other needs",
+       .example = "nimbus image remove acme/app",
+       .options = {kDataOption},
+       .words = {"IMAGE..."},
        .run = command(remove)},
   };
 }

@@ -45,9 +45,10 @@ class BlobWriter {
   }
 
   Result<void> finish() {
-    if (to_hex(hash_.finish()) != hex_)
+    if (to_hex(hash_.finish()) != hex_) {
       return fail(Code::corrupt, fmt::format("blob sha256:{} is not what its digest says", hex_),
                   "the archive is damaged: build or copy it again");
+    }
     return sync_file(file_.get(), path_);
   }
 
@@ -80,9 +81,10 @@ class TarSource {
       const int status = archive_read_next_header(reader_.get(), &entry);
       if (status == ARCHIVE_EOF) return std::string();
       if (status != ARCHIVE_OK && status != ARCHIVE_WARN) return damaged();
-      if (++entries_ > kArchiveEntriesMax)
-        return fail(Code::too_large, fmt::format("{} has more than {} entries", path_,
-                                                 kArchiveEntriesMax));
+      if (++entries_ > kArchiveEntriesMax) {
+        return fail(Code::too_large,
+                    fmt::format("{} has more than {} entries", path_, kArchiveEntriesMax));
+      }
       const char* name = archive_entry_pathname(entry);
       if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) || !name)
         continue;
@@ -96,9 +98,10 @@ class TarSource {
     const la_ssize_t count = archive_read_data(reader_.get(), buffer_.data(), buffer_.size());
     if (count < 0) return damaged();
     bytes_ += count;
-    if (bytes_ > kArchiveBytesMax)
+    if (bytes_ > kArchiveBytesMax) {
       return fail(Code::too_large,
                   fmt::format("{} is larger than {} GiB", path_, kArchiveBytesMax >> 30));
+    }
     return std::string_view(buffer_.data(), static_cast<size_t>(count));
   }
 
@@ -182,7 +185,7 @@ Result<void> unpack_tar(const std::string& path, const std::string& directory,
       const std::string document = TRY(source.read_document());
       TRY(os::write_file_atomically(directory + "/index.json", document));
       has_index = true;
-    } else if (!hex.empty() && !exists(directory + "/" + name) &&
+    } else if (!hex.empty() && !exists(fmt::format("{}/{}", directory, name)) &&
                !have("sha256:" + std::string(hex))) {
       TRY(copy_blob(source, directory, hex));
     }
@@ -200,21 +203,23 @@ Result<void> unpack_directory(const std::string& path, const std::string& direct
     const std::string file = std::string(kBlobs) + name;
     const std::string_view hex = blob_hex(file);
     if (!hex.empty() && !have("sha256:" + std::string(hex)))
-      TRY(copy_file(path + "/" + file, directory, hex));
+      TRY(copy_file(fmt::format("{}/{}", path, file), directory, hex));
   }
   return {};
 }
 
 Result<std::string> read_document(const Descriptor& descriptor, const LocateBlob& locate) {
   const std::string path = locate(descriptor.digest);
-  if (path.empty())
+  if (path.empty()) {
     return fail(Code::corrupt, fmt::format("blob {} is missing", descriptor.digest),
                 "the archive is incomplete: build or copy it again");
+  }
   std::string document = TRY(os::read_file(path, kDocumentBytesMax));
   if (digest_of(document) != descriptor.digest ||
-      static_cast<int64_t>(document.size()) != descriptor.size)
-    return fail(Code::corrupt, fmt::format("blob {} is not what its descriptor says",
-                                           descriptor.digest));
+      static_cast<int64_t>(document.size()) != descriptor.size) {
+    return fail(Code::corrupt,
+                fmt::format("blob {} is not what its descriptor says", descriptor.digest));
+  }
   return document;
 }
 
@@ -230,10 +235,11 @@ Result<std::optional<Descriptor>> choose_manifest(Descriptor entry, const Locate
     if (!is_index(entry)) return std::nullopt;
     const std::string document = TRY(read_document(entry, locate));
     std::optional<Descriptor> chosen;
-    for (Descriptor& candidate : TRY(parse_index(document)))
+    for (Descriptor& candidate : TRY(parse_index(document))) {
       if (!chosen && (is_manifest(candidate) || is_index(candidate)) &&
           fits_machine(candidate.os, candidate.architecture))
         chosen = std::move(candidate);
+    }
     if (!chosen) return std::nullopt;
     entry = std::move(*chosen);
   }
@@ -243,18 +249,21 @@ Result<std::optional<Descriptor>> choose_manifest(Descriptor entry, const Locate
 Result<void> check_parts(const Manifest& manifest, const LocateBlob& locate) {
   const std::string document = TRY(read_document(manifest.config, locate));
   const ConfigDocument config = TRY(parse_config(document));
-  if (!fits_machine(config.os, config.architecture))
+  if (!fits_machine(config.os, config.architecture)) {
     return fail(Code::bad_request,
                 fmt::format("the image is for {} {}, and this machine is linux {}", config.os,
                             config.architecture, machine_architecture()));
+  }
   for (const Descriptor& layer : manifest.layers) {
     const std::string path = locate(layer.digest);
-    if (path.empty())
+    if (path.empty()) {
       return fail(Code::corrupt, fmt::format("layer {} is missing", layer.digest),
                   "the archive is incomplete: build or copy it again");
-    if (file_size(path) != layer.size)
+    }
+    if (file_size(path) != layer.size) {
       return fail(Code::corrupt, fmt::format("layer {} has {} bytes, its manifest says {}",
                                              layer.digest, file_size(path), layer.size));
+    }
   }
   return {};
 }
@@ -262,7 +271,7 @@ Result<void> check_parts(const Manifest& manifest, const LocateBlob& locate) {
 std::string name_of(const Descriptor& entry) {
   const auto full = entry.annotations.find("io.containerd.image.name");
   const auto name = entry.annotations.find(std::string(kRefNameAnnotation));
-  return full != entry.annotations.end()  ? full->second
+  return full != entry.annotations.end()   ? full->second
          : name != entry.annotations.end() ? name->second
                                            : "";
 }
@@ -290,8 +299,8 @@ Result<void> unpack_archive(const std::string& path, const std::string& director
 
 Result<std::vector<ArchivedImage>> read_layout(const std::string& directory,
                                                const LocateBlob& locate) {
-  const auto entries = TRY(parse_index(TRY(os::read_file(directory + "/index.json",
-                                                     kDocumentBytesMax))));
+  const auto entries =
+      TRY(parse_index(TRY(os::read_file(directory + "/index.json", kDocumentBytesMax))));
   std::vector<ArchivedImage> images;
   for (const Descriptor& entry : entries) {
     auto chosen = TRY(choose_manifest(entry, locate));
@@ -304,9 +313,10 @@ Result<std::vector<ArchivedImage>> read_layout(const std::string& directory,
     TRY(check_parts(image.parts, locate));
     images.push_back(std::move(image));
   }
-  if (images.empty())
+  if (images.empty()) {
     return fail(Code::bad_request,
                 fmt::format("the archive has no image for linux {}", machine_architecture()));
+  }
   return images;
 }
 

@@ -134,10 +134,13 @@ class Builder {
     TRY(os::make_directories(cache_ + "/tmp"));
     remove_abandoned(cache_ + "/tmp");
     const TemporaryDirectory work = TRY(TemporaryDirectory::make(cache_ + "/tmp"));
-    StageOptions stage{work.path(), cache_ + "/npm", options_.mirror, time_, options_.on_line,
-                       [&](std::string_view what) {
-                         step(options_, fmt::format("{}: {}", recipe.name, what));
-                       }};
+    StageOptions stage{
+        work.path(),
+        cache_ + "/npm",
+        options_.mirror,
+        time_,
+        options_.on_line,
+        [&](std::string_view what) { step(options_, fmt::format("{}: {}", recipe.name, what)); }};
     const std::string tree = TRY(stage_tree(recipe, stage));
     stage.on_step("packing the layer");
     PackOptions pack;

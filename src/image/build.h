@@ -3,8 +3,8 @@
 // `npm ci`; no container engine is involved. A layer is made again only when its recipe, or a file
 // it names, has changed.
 //
-// Threads: one build at a time per output directory (a lock sees to it). Calls block, for a minute or
-// more when packages are fetched.
+// Threads: one build at a time per output directory (a lock sees to it). Calls block, for a minute
+// or more when packages are fetched.
 #pragma once
 
 #include <cstdint>

@@ -26,16 +26,18 @@ struct Recipes {
   Recipes() {
     options.output = folder.path("out");
     options.on_step = [this](std::string_view) { ++steps; };
-    write_text(folder.path("low/image.toml"),
-               "name = \"t/low\"\n[[copy]]\nfrom = \"files\"\nto = \"/\"\n[[mode]]\npath = \"/bin/run\"\n"
-               "mode = 0o4755\n[[directory]]\npath = \"/home/u\"\nowner = 1000\nmode = 0o700\n"
-               "[config]\nenv = [\"A=1\", \"B=1\"]\nuser = \"u\"\nworkdir = \"/home/u\"\n");
+    write_text(
+        folder.path("low/image.toml"),
+        "name = \"t/low\"\n[[copy]]\nfrom = \"files\"\nto = \"/\"\n[[mode]]\npath = \"/bin/run\"\n"
+        "mode = 0o4755\n[[directory]]\npath = \"/home/u\"\nowner = 1000\nmode = 0o700\n"
+        "[config]\nenv = [\"A=1\", \"B=1\"]\nuser = \"u\"\nworkdir = \"/home/u\"\n");
     write_text(folder.path("low/files/bin/run"), "run");
     write_text(folder.path("low/files/etc/note"), "low");
-    write_text(folder.path("high/image.toml"),
-               "name = \"t/high\"\nfrom = \"../low\"\n[[copy]]\nfrom = \"note\"\nto = \"/etc/note\"\n"
-               "[[link]]\npath = \"/go\"\nto = \"bin/run\"\n[config]\nenv = [\"B=2\"]\n"
-               "entrypoint = [\"/go\"]\n");
+    write_text(
+        folder.path("high/image.toml"),
+        "name = \"t/high\"\nfrom = \"../low\"\n[[copy]]\nfrom = \"note\"\nto = \"/etc/note\"\n"
+        "[[link]]\npath = \"/go\"\nto = \"bin/run\"\n[config]\nenv = [\"B=2\"]\n"
+        "entrypoint = [\"/go\"]\n");
     write_text(folder.path("high/note"), "high");
   }
 
@@ -54,7 +56,8 @@ struct Recipes {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Recipes, "an image is its base's layers with its own on top, and the store takes it") {
+TEST_CASE_FIXTURE(Recipes,
+                  "an image is its base's layers with its own on top, and the store takes it") {
   const BuiltImage built = build("high");
   CHECK(built.name == "t/high");
   CHECK(built.changed);
@@ -108,7 +111,8 @@ TEST_CASE_FIXTURE(Recipes, "only what changed is made again") {
 }
 
 TEST_CASE_FIXTURE(Recipes, "a failed build leaves no archive and no half layer") {
-  write_text(folder.path("bad/image.toml"), "name = \"t/bad\"\n[[copy]]\nfrom = \"absent\"\nto = \"/x\"\n");
+  write_text(folder.path("bad/image.toml"),
+             "name = \"t/bad\"\n[[copy]]\nfrom = \"absent\"\nto = \"/x\"\n");
   CHECK(build_image(folder.path("bad"), options).error().code == Code::not_found);
   CHECK_FALSE(fs::exists(folder.path("out/bad.oci.tar")));
   CHECK_FALSE(fs::exists(folder.path("out/cache/bad")));
@@ -126,9 +130,10 @@ TEST_CASE_FIXTURE(Recipes, "a copy through a link of the image cannot leave the 
   fs::create_directories(folder.path("evil/files"));
   fs::create_symlink(outside, folder.path("evil/files/out"));
   write_text(folder.path("evil/note"), "owned");
-  write_text(folder.path("evil/image.toml"),
-             "name = \"t/evil\"\n[[copy]]\nfrom = \"files\"\nto = \"/\"\n[[copy]]\nfrom = \"note\"\nto = "
-             "\"/out/note\"\n");
+  write_text(
+      folder.path("evil/image.toml"),
+      "name = \"t/evil\"\n[[copy]]\nfrom = \"files\"\nto = \"/\"\n[[copy]]\nfrom = \"note\"\nto = "
+      "\"/out/note\"\n");
   CHECK(build_image(folder.path("evil"), options).error().code == Code::bad_request);
   CHECK(fs::is_empty(outside));
 }
@@ -136,14 +141,16 @@ TEST_CASE_FIXTURE(Recipes, "a copy through a link of the image cannot leave the 
 TEST_CASE_FIXTURE(Recipes, "a recipe's mistakes are named with line and suggestion") {
   CHECK(refused("nam = \"x\"").message.find("`name` is missing") != std::string::npos);
   CHECK(refused("name = \"x\"\nsumary = \"y\"\n").hint == "did you mean `summary`?");
-  CHECK(refused("name = \"x\"\nsumary = \"y\"\n").message.find("image.toml:2") != std::string::npos);
+  CHECK(refused("name = \"x\"\nsumary = \"y\"\n").message.find("image.toml:2") !=
+        std::string::npos);
   CHECK(refused("name = 7").message.find("must be a string") != std::string::npos);
   CHECK(refused("name = \"x:1\"").message.find("without tag") != std::string::npos);
-  CHECK(refused("name = \"x\"\n[[link]]\npath = \"relative\"\nto = \"y\"\n").message.find("absolute") !=
+  CHECK(refused("name = \"x\"\n[[link]]\npath = \"relative\"\nto = \"y\"\n")
+            .message.find("absolute") != std::string::npos);
+  CHECK(refused("name = \"x\"\nremove = [\"/a/../../b\"]\n").message.find("absolute") !=
         std::string::npos);
-  CHECK(refused("name = \"x\"\nremove = [\"/a/../../b\"]\n").message.find("absolute") != std::string::npos);
-  CHECK(refused("name = \"x\"\n[[user]]\nname = \"u\"\nid = 1\nhome = \"/h\"\n").message.find("[debian]") !=
-        std::string::npos);
+  CHECK(refused("name = \"x\"\n[[user]]\nname = \"u\"\nid = 1\nhome = \"/h\"\n")
+            .message.find("[debian]") != std::string::npos);
   CHECK(refused("name = \"x\"\n[[mode]]\npath = \"/a\"\nmode = \"755\"\n").message.find("number") !=
         std::string::npos);
   CHECK(refused("name = \"x\"\n[config]\nenv = [\"NOVALUE\"]\n").message.find("NAME=value") !=

@@ -33,7 +33,7 @@ std::vector<std::string> environment_of(const Command& command) {
       replaced = replaced || (text.starts_with(name) && text.substr(name.size()).starts_with('='));
     if (!replaced) entries.emplace_back(text);
   }
-  for (const auto& [name, value] : additions) entries.push_back(name + "=" + value);
+  for (const auto& [name, value] : additions) entries.push_back(fmt::format("{}={}", name, value));
   return entries;
 }
 
@@ -42,7 +42,7 @@ Result<std::string> find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return name;
   const char* path = ::getenv("PATH");
   for (std::string_view directory : split(path == nullptr ? "/usr/bin:/bin" : path, ':')) {
-    const std::string candidate = std::string(directory) + "/" + name;
+    std::string candidate = std::string(directory) + "/" + name;
     if (!directory.empty() && ::access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return fail(Code::not_found, fmt::format("program {} is not installed", name),
@@ -96,10 +96,11 @@ class LineReader {
 
  private:
   void add(char c) {
-    if (c == '\n' || c == '\r')
+    if (c == '\n' || c == '\r') {
       finish_line();
-    else if (line_.size() < kLineBytesMax)
+    } else if (line_.size() < kLineBytesMax) {
       line_.push_back(c);
+    }
   }
 
   void finish_line() {

@@ -13,8 +13,8 @@
 namespace nimbus::image {
 
 struct Command {
-  std::vector<std::string> argv;  // argv[0] is looked up in PATH
-  std::string directory = {};     // where it runs; "" is here
+  std::vector<std::string> argv;                              // argv[0] is looked up in PATH
+  std::string directory = {};                                 // where it runs; "" is here
   bool inherit_env = true;                                    // or it starts with none
   std::vector<std::pair<std::string, std::string>> env = {};  // added to that
   std::function<void(std::string_view line)> on_line = {};    // each line it prints, both streams

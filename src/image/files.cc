@@ -111,7 +111,7 @@ TemporaryDirectory::~TemporaryDirectory() {
 void remove_abandoned(const std::string& parent) {
   for (const std::string& name : file_names(parent)) {
     if (!name.ends_with(kLockSuffix)) continue;
-    const std::string lock_path = parent + "/" + name;
+    const std::string lock_path = fmt::format("{}/{}", parent, name);
     os::UniqueFd lock(::open(lock_path.c_str(), O_RDONLY | O_CLOEXEC));
     if (lock.get() < 0 || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) continue;
     (void)os::remove_tree(lock_path.substr(0, lock_path.size() - kLockSuffix.size()));

@@ -1,5 +1,5 @@
-// The few file operations that image/ needs beyond os/: streams into new files, temporary directories
-// that a crash cannot leave for ever, and locks that threads and processes wait for.
+// The few file operations that image/ needs beyond os/: streams into new files, temporary
+// directories that a crash cannot leave for ever, and locks that threads and processes wait for.
 //
 // Threads: free functions any; an object belongs to one thread at a time.
 #pragma once

@@ -40,9 +40,10 @@ void read_xattrs(archive_entry* from, Entry& entry) {
   const char* name = nullptr;
   const void* value = nullptr;
   size_t size = 0;
-  while (archive_entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK)
+  while (archive_entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK) {
     if (name != nullptr && keep_xattr(name) && size <= kXattrBytesMax)
       entry.xattrs.emplace(name, std::string(static_cast<const char*>(value), size));
+  }
 }
 
 Result<std::string> text_of(const char* text, std::string_view what) {
@@ -162,9 +163,10 @@ Result<std::string_view> LayerReader::read() {
       archive_read_data(state.reader, state.contents.data(), state.contents.size());
   if (count < 0) return state.damaged();
   state.unpacked += count;
-  if (state.unpacked > kTreeBytesMax)
+  if (state.unpacked > kTreeBytesMax) {
     return fail(Code::too_large, fmt::format("layer {} unpacks to more than {} GiB",
                                              state.layer.digest, kTreeBytesMax >> 30));
+  }
   return std::string_view(state.contents.data(), static_cast<size_t>(count));
 }
 

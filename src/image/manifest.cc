@@ -1,7 +1,8 @@
 #include "image/manifest.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+
+#include <boost/json.hpp>
 
 #include "base/encoding.h"
 #include "base/hash.h"
@@ -14,14 +15,14 @@ namespace json = boost::json;
 
 constexpr std::string_view kDockerList =
     "application/vnd.docker.distribution.manifest.list.v2+json";
-constexpr std::string_view kDockerManifest =
-    "application/vnd.docker.distribution.manifest.v2+json";
+constexpr std::string_view kDockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
 constexpr size_t kNameBytesMax = 255;
 
 Result<json::object> parse_document(std::string_view text, std::string_view what) {
-  if (text.size() > kDocumentBytesMax)
-    return fail(Code::too_large, fmt::format("the {} is larger than {} MiB", what,
-                                             kDocumentBytesMax >> 20));
+  if (text.size() > kDocumentBytesMax) {
+    return fail(Code::too_large,
+                fmt::format("the {} is larger than {} MiB", what, kDocumentBytesMax >> 20));
+  }
   auto object = TRY_IN(what, parse_json_object(text));
   const auto version = TRY_IN(what, find_int(object, "schemaVersion"));
   if (version && *version != 2)
@@ -46,11 +47,11 @@ Result<Descriptor> parse_descriptor(const json::object& object) {
 Result<std::vector<Descriptor>> parse_descriptors(const json::object& document,
                                                   std::string_view field, size_t count_max) {
   const json::array* items = TRY(find_array(document, field));
-  if (items == nullptr)
-    return fail(Code::bad_request, fmt::format("field `{}` is missing", field));
-  if (items->size() > count_max)
-    return fail(Code::too_large, fmt::format("{} {}, at most {} are taken", items->size(), field,
-                                             count_max));
+  if (items == nullptr) return fail(Code::bad_request, fmt::format("field `{}` is missing", field));
+  if (items->size() > count_max) {
+    return fail(Code::too_large,
+                fmt::format("{} {}, at most {} are taken", items->size(), field, count_max));
+  }
   std::vector<Descriptor> descriptors;
   for (const json::value& item : *items) {
     if (!item.is_object())
@@ -69,9 +70,10 @@ json::object to_object(const Descriptor& descriptor) {
   json::object object{{"mediaType", descriptor.media_type},
                       {"digest", descriptor.digest},
                       {"size", descriptor.size}};
-  if (!descriptor.architecture.empty())
+  if (!descriptor.architecture.empty()) {
     object["platform"] =
         json::object{{"architecture", descriptor.architecture}, {"os", descriptor.os}};
+  }
   if (!descriptor.annotations.empty()) {
     json::object annotations;
     for (const auto& [key, value] : descriptor.annotations) annotations[key] = value;
@@ -114,10 +116,11 @@ Result<ConfigDocument> parse_config(std::string_view text) {
   }
   if (const json::object* rootfs = TRY_IN("image config", find_object(document, "rootfs")))
     config.diff_ids = TRY_IN("image config", find_texts(*rootfs, "diff_ids"));
-  for (const std::string& variable : config.env)
+  for (const std::string& variable : config.env) {
     if (variable.find('=') == std::string::npos || variable.front() == '=' ||
         variable.find('\0') != std::string::npos)
       return fail(Code::bad_request, "image config: an Env entry is not NAME=value");
+  }
   return config;
 }
 
@@ -138,11 +141,13 @@ Result<Reference> parse_reference(std::string_view text) {
     return fail(Code::bad_request, "an image reference is empty");
   if (name.size() > kNameBytesMax)
     return fail(Code::bad_request, "an image name is longer than 255 characters");
-  for (char c : name)
-    if (!is_name_character(c))
+  for (char c : name) {
+    if (!is_name_character(c)) {
       return fail(Code::bad_request, fmt::format("image name `{}` has a character that is not a "
                                                  "letter, digit or one of . _ - / :",
                                                  to_utf8_lossy(name)));
+    }
+  }
   reference.name = std::string(name);
   return reference;
 }

@@ -24,7 +24,8 @@ constexpr std::string_view kConfigMediaType = "application/vnd.oci.image.config.
 constexpr std::string_view kZstdLayerMediaType = "application/vnd.oci.image.layer.v1.tar+zstd";
 constexpr std::string_view kRefNameAnnotation = "org.opencontainers.image.ref.name";
 
-// Names a blob: what it is, its digest ("sha256:" and 64 lower-case hexadecimal digits), its length.
+// Names a blob: what it is, its digest ("sha256:" and 64 lower-case hexadecimal digits), its
+// length.
 struct Descriptor {
   std::string media_type;
   std::string digest;
@@ -67,8 +68,8 @@ Result<ConfigDocument> parse_config(std::string_view json);
 Result<Reference> parse_reference(std::string_view text);
 
 Result<void> check_digest(std::string_view digest);
-std::string digest_of(std::string_view bytes);          // "sha256:…"
-std::string_view digest_hex(std::string_view digest);   // the part after "sha256:"
+std::string digest_of(std::string_view bytes);         // "sha256:…"
+std::string_view digest_hex(std::string_view digest);  // the part after "sha256:"
 
 bool is_index(const Descriptor& descriptor);
 bool is_manifest(const Descriptor& descriptor);

@@ -11,9 +11,10 @@ namespace {
 
 const std::string kDigest = "sha256:" + std::string(64, 'a');
 
-std::string descriptor(std::string_view media_type, const std::string& digest, std::string_view size) {
-  return R"({"mediaType":")" + std::string(media_type) + R"(","digest":")" + digest + R"(","size":)" +
-         std::string(size) + "}";
+std::string descriptor(std::string_view media_type, const std::string& digest,
+                       std::string_view size) {
+  return R"({"mediaType":")" + std::string(media_type) + R"(","digest":")" + digest +
+         R"(","size":)" + std::string(size) + "}";
 }
 
 std::string manifest_of(const std::string& layers) {
@@ -47,7 +48,8 @@ TEST_CASE("a digest that is not SHA-256 in lower case is refused") {
 TEST_CASE("a manifest with a wrong size, digest, layer type or no config is refused") {
   CHECK(parse_manifest(manifest_of(descriptor(kZstdLayerMediaType, kDigest, "1"))));
   CHECK_FALSE(parse_manifest(manifest_of(descriptor(kZstdLayerMediaType, kDigest, "-1"))));
-  CHECK_FALSE(parse_manifest(manifest_of(descriptor(kZstdLayerMediaType, kDigest, "99999999999999"))));
+  CHECK_FALSE(
+      parse_manifest(manifest_of(descriptor(kZstdLayerMediaType, kDigest, "99999999999999"))));
   CHECK_FALSE(parse_manifest(manifest_of(descriptor(kZstdLayerMediaType, "sha256:x", "1"))));
   CHECK_FALSE(parse_manifest(manifest_of(descriptor("text/plain", kDigest, "1"))));
   CHECK_FALSE(parse_manifest(manifest_of("7")));
@@ -83,8 +85,8 @@ TEST_CASE("references name an image, a digest or both") {
   CHECK(parse_reference("nimbus/base:2")->name == "nimbus/base:2");
   CHECK(parse_reference(kDigest)->digest == kDigest);
   CHECK(parse_reference("nimbus/base@" + kDigest)->name == "nimbus/base");
-  for (const std::string& wrong : {std::string(), std::string("a b"), std::string("a@"),
-                                   std::string("a@sha256:1"), std::string(":latest"),
-                                   std::string(300, 'a'), std::string("a\n")})
+  for (const std::string& wrong :
+       {std::string(), std::string("a b"), std::string("a@"), std::string("a@sha256:1"),
+        std::string(":latest"), std::string(300, 'a'), std::string("a\n")})
     CHECK_FALSE(parse_reference(wrong));
 }

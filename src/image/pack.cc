@@ -161,7 +161,7 @@ class FolderPacker {
     if (error) return fail(errno_error("reading folder " + folder_ + inside, error.value()));
     std::sort(names.begin(), names.end());
     for (const std::string& name : names) {
-      const std::string path = inside + "/" + name;
+      const std::string path = fmt::format("{}/{}", inside, name);
       struct stat status;
       if (::lstat((folder_ + path).c_str(), &status) != 0)
         return fail(errno_error("reading " + folder_ + path, errno));
@@ -206,9 +206,10 @@ class FolderPacker {
     char value[64];
     const ssize_t size = ::lgetxattr((folder_ + path).c_str(), std::string(kCapability).c_str(),
                                      value, sizeof value);
-    if (size > 0)
+    if (size > 0) {
       archive_entry_xattr_add_entry(entry, std::string(kCapability).c_str(), value,
                                     static_cast<size_t>(size));
+    }
   }
 
   uint32_t owner_of(const std::string& path) const {

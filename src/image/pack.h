@@ -17,9 +17,9 @@
 namespace nimbus::image {
 
 struct PackedLayer {
-  std::string path;        // the file with the compressed bytes
-  Descriptor descriptor;   // tar+zstd
-  std::string diff_id;     // digest of the tar before compression
+  std::string path;       // the file with the compressed bytes
+  Descriptor descriptor;  // tar+zstd
+  std::string diff_id;    // digest of the tar before compression
 };
 
 struct PackOptions {

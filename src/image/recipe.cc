@@ -1,11 +1,11 @@
 #include "image/recipe.h"
 
 #include <fmt/format.h>
+#include <toml++/toml.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <functional>
-#include <toml++/toml.h>
 
 #include "base/text.h"
 #include "image/manifest.h"
@@ -56,7 +56,7 @@ class Section {
 
   // A path within the image, as an absolute one.
   Result<std::string> image_path(std::string_view key) {
-    const std::string path = TRY(text(key));
+    std::string path = TRY(text(key));
     TRY(check_image_path(path));
     return path;
   }
@@ -73,10 +73,10 @@ class Section {
       if (std::find(taken_.begin(), taken_.end(), key.str()) != taken_.end()) continue;
       const std::vector<std::string_view> known(taken_.begin(), taken_.end());
       const std::string_view near = nearest(key.str(), known);
-      return fail(Code::bad_request,
-                  fmt::format("{}:{}: unknown key `{}`", where_, node.source().begin.line,
-                              key.str()),
-                  near.empty() ? "" : fmt::format("did you mean `{}`?", near));
+      return fail(
+          Code::bad_request,
+          fmt::format("{}:{}: unknown key `{}`", where_, node.source().begin.line, key.str()),
+          near.empty() ? "" : fmt::format("did you mean `{}`?", near));
     }
     return {};
   }
@@ -135,9 +135,10 @@ class RecipeReader {
     Section root(table, where_);
     recipe_.name = TRY(root.text("name"));
     const Reference reference = TRY_IN(where_, parse_reference(recipe_.name));
-    if (!reference.digest.empty() || recipe_.name.find(':') != std::string::npos)
-      return fail(Code::bad_request, fmt::format("{}: `{}` is not an image name without tag",
-                                                 where_, recipe_.name));
+    if (!reference.digest.empty() || recipe_.name.find(':') != std::string::npos) {
+      return fail(Code::bad_request,
+                  fmt::format("{}: `{}` is not an image name without tag", where_, recipe_.name));
+    }
     recipe_.summary = TRY(root.text("summary", ""));
     const std::string from = TRY(root.text("from", ""));
     recipe_.from = from.empty() ? "" : host_path(from);
@@ -172,9 +173,11 @@ class RecipeReader {
       recipe_.users.push_back(std::move(user));
       return {};
     }));
-    if (!recipe_.users.empty() && !recipe_.debian)
-      return fail(Code::bad_request, where_ + ": [[user]] needs [debian]: users are made where "
-                                              "/etc/passwd is");
+    if (!recipe_.users.empty() && !recipe_.debian) {
+      return fail(Code::bad_request, where_ +
+                                         ": [[user]] needs [debian]: users are made where "
+                                         "/etc/passwd is");
+    }
     if (recipe_.debian && !recipe_.from.empty())
       return fail(Code::bad_request, where_ + ": an image is either from another or [debian]");
     return {};
@@ -233,10 +236,12 @@ class RecipeReader {
       recipe_.config.working_dir = TRY(section.text("workdir", ""));
       recipe_.config.entrypoint = TRY(section.texts("entrypoint"));
       recipe_.config.command = TRY(section.texts("command"));
-      for (const std::string& variable : recipe_.config.env)
-        if (variable.find('=') == std::string::npos)
-          return fail(Code::bad_request, fmt::format("{}: env `{}` is not NAME=value", where_,
-                                                     variable));
+      for (const std::string& variable : recipe_.config.env) {
+        if (variable.find('=') == std::string::npos) {
+          return fail(Code::bad_request,
+                      fmt::format("{}: env `{}` is not NAME=value", where_, variable));
+        }
+      }
       return {};
     });
   }
@@ -267,8 +272,8 @@ Result<Recipe> parse_recipe(const std::string& text, const std::string& folder) 
   try {
     table = toml::parse(text, where);
   } catch (const toml::parse_error& error) {
-    return fail(Code::bad_request, fmt::format("{}:{}: {}", where, error.source().begin.line,
-                                               error.description()));
+    return fail(Code::bad_request,
+                fmt::format("{}:{}: {}", where, error.source().begin.line, error.description()));
   }
   TRY(RecipeReader(recipe, where).read(table));
   return recipe;

@@ -1,6 +1,6 @@
-// A recipe says what is in an image: a folder with `image.toml` and the files it names. Everything in
-// it is declarative: Debian packages, npm packages from a committed lock file, files, links, users and
-// how the image runs. images/README.md shows the format.
+// A recipe says what is in an image: a folder with `image.toml` and the files it names. Everything
+// in it is declarative: Debian packages, npm packages from a committed lock file, files, links,
+// users and how the image runs. images/README.md shows the format.
 //
 // Threads: pure, but for reading the file.
 #pragma once
@@ -58,18 +58,18 @@ struct Recipe {
   std::string folder;  // absolute
   std::string name;    // "nimbus/base"
   std::string summary;
-  std::string from;    // folder of the recipe below, absolute; "" for none
+  std::string from;  // folder of the recipe below, absolute; "" for none
   std::optional<DebianPart> debian;
   std::vector<UserPart> users;
   std::vector<CopyPart> copies;
   std::vector<NpmPart> npm;
   std::vector<NpmPackagePart> npm_packages;
   std::vector<DirectoryPart> directories;
-  std::map<std::string, std::string> links;     // path in the image to the link's text
-  std::map<std::string, uint32_t> modes;        // path in the image to permission bits
-  std::vector<std::string> remove;              // paths deleted at the end
-  ImageConfig config;                           // empty fields are inherited
-  std::string text;                             // image.toml itself
+  std::map<std::string, std::string> links;  // path in the image to the link's text
+  std::map<std::string, uint32_t> modes;     // path in the image to permission bits
+  std::vector<std::string> remove;           // paths deleted at the end
+  ImageConfig config;                        // empty fields are inherited
+  std::string text;                          // image.toml itself
 };
 
 // bad_request with file and line for anything image.toml may not say.

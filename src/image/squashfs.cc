@@ -36,7 +36,9 @@ std::string xattr_header(const std::map<std::string, std::string>& xattrs) {
   std::string records;
   for (const auto& [name, value] : xattrs) records += pax_record("SCHILY.xattr." + name, value);
   std::string block(512, '\0');
-  auto put = [&](size_t offset, std::string_view text) { block.replace(offset, text.size(), text); };
+  auto put = [&](size_t offset, std::string_view text) {
+    block.replace(offset, text.size(), text);
+  };
   put(0, "xattrs");
   put(100, "0000644");
   put(124, fmt::format("{:011o}", records.size()));
@@ -52,13 +54,15 @@ std::string xattr_header(const std::map<std::string, std::string>& xattrs) {
   return block + records;
 }
 
-// A tar stream into a program's standard input. GNU's format, because sqfstar drops the leading slash
-// of long links in pax's; extended attributes, which GNU's lacks, go into pax headers of our own.
+// A tar stream into a program's standard input. GNU's format, because sqfstar drops the leading
+// slash of long links in pax's; extended attributes, which GNU's lacks, go into pax headers of our
+// own.
 class TarStream {
  public:
   explicit TarStream(Feed& feed) : feed_(feed) {
     archive_write_set_format_gnutar(writer_.get());
-    archive_write_set_bytes_per_block(writer_.get(), 0);  // unbuffered: our headers keep their place
+    archive_write_set_bytes_per_block(writer_.get(),
+                                      0);  // unbuffered: our headers keep their place
     archive_write_open(writer_.get(), this, nullptr, write_callback, nullptr);
   }
 
@@ -73,8 +77,7 @@ class TarStream {
     archive_entry_set_mtime(entry.get(), from.mtime, 0);
     archive_entry_set_size(entry.get(), link_to.empty() ? from.size : 0);
     if (!link_to.empty()) archive_entry_set_hardlink(entry.get(), link_to.c_str());
-    if (from.type == EntryType::symlink)
-      archive_entry_set_symlink(entry.get(), from.link.c_str());
+    if (from.type == EntryType::symlink) archive_entry_set_symlink(entry.get(), from.link.c_str());
     if (!from.xattrs.empty() && link_to.empty()) {
       TRY(check(archive_write_finish_entry(writer_.get())));  // pads the entry before
       TRY(feed_.write(xattr_header(from.xattrs)));
@@ -119,14 +122,15 @@ class TarStream {
   const Utf8Locale utf8_;
   Feed& feed_;
   Result<void> written_;
-  std::unique_ptr<archive, decltype(&archive_write_free)> writer_{archive_write_new(), archive_write_free};
+  std::unique_ptr<archive, decltype(&archive_write_free)> writer_{archive_write_new(),
+                                                                  archive_write_free};
 };
 
 bool has_contents(const Entry& entry) { return entry.type == EntryType::file && entry.size > 0; }
 
 // Everything that has no contents to wait for, directories before what is in them.
-Result<PlacementsByPosition> add_bare_entries(const Tree& tree, TarStream& stream,
-                                              std::vector<std::pair<std::string, Placement>>& links) {
+Result<PlacementsByPosition> add_bare_entries(
+    const Tree& tree, TarStream& stream, std::vector<std::pair<std::string, Placement>>& links) {
   PlacementsByPosition placements;
   std::map<const Entry*, std::string> first_paths;
   Result<void> added;
@@ -138,12 +142,13 @@ Result<PlacementsByPosition> add_bare_entries(const Tree& tree, TarStream& strea
       return;
     }
     const auto [first, is_first] = first_paths.emplace(&entry, path);
-    if (!is_first)
+    if (!is_first) {
       links.emplace_back(path, Placement{first->second, node.entry});
-    else if (has_contents(entry))
+    } else if (has_contents(entry)) {
       placements.emplace(std::pair(entry.layer, entry.position), Placement{path, node.entry});
-    else
+    } else {
       added = stream.add(path, entry);
+    }
   });
   if (!added) return fail(added.error());
   return placements;
@@ -197,8 +202,8 @@ Result<void> write_squashfs(const std::vector<LayerFile>& layers, const std::str
   const Tree tree = TRY(merge_layers(layers));
   const Entry& root = *tree.root().entry;
   Command command;
-  command.argv = {"sqfstar", "-comp", "lz4", "-no-progress", "-quiet", "-exit-on-error",
-                  "-mem", "512M", "-mkfs-time", "0"};
+  command.argv = {"sqfstar",        "-comp", "lz4",  "-no-progress", "-quiet",
+                  "-exit-on-error", "-mem",  "512M", "-mkfs-time",   "0"};
   // The root directory is not an entry of the stream.
   command.argv.insert(command.argv.end(),
                       {"-root-mode", fmt::format("{:o}", root.mode), "-root-uid",

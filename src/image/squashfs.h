@@ -1,6 +1,7 @@
-// Makes the squashfs file of an image from its layers. The layers are read twice: once to learn what
-// the merged tree is, once to stream the contents that survived into sqfstar as one tar archive, with
-// owners, modes, hard links and capabilities kept. Needs no privilege and no space but the result's.
+// Makes the squashfs file of an image from its layers. The layers are read twice: once to learn
+// what the merged tree is, once to stream the contents that survived into sqfstar as one tar
+// archive, with owners, modes, hard links and capabilities kept. Needs no privilege and no space
+// but the result's.
 #pragma once
 
 #include <string>

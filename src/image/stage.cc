@@ -123,10 +123,10 @@ class Stage {
     for (const fs::path& part : parent.relative_path()) {
       place += "/" + part.string();
       std::error_code error;
-      if (fs::is_symlink(fs::symlink_status(place, error)))
-        return fail(Code::bad_request,
-                    fmt::format("{} leads through a link of the image", path),
+      if (fs::is_symlink(fs::symlink_status(place, error))) {
+        return fail(Code::bad_request, fmt::format("{} leads through a link of the image", path),
                     "name the folder that the link stands for");
+      }
     }
     return tree_ + path;
   }
@@ -143,11 +143,12 @@ class Stage {
   }
 
   Result<void> install_debian(const DebianPart& debian) const {
-    if (::geteuid() != 0)
+    if (::geteuid() != 0) {
       return fail(Code::forbidden, "a Debian image is built as root",
                   "run it with sudo, or import an image that was built elsewhere");
-    options_.on_step(fmt::format("installing Debian {} with {} packages", debian.suite,
-                                 debian.packages.size()));
+    }
+    options_.on_step(
+        fmt::format("installing Debian {} with {} packages", debian.suite, debian.packages.size()));
     std::vector<std::string> argv = {"mmdebstrap", "--mode=root", "--variant=minbase",
                                      "--aptopt=Acquire::Retries \"3\"",
                                      "--include=" + join(debian.packages, ",")};
@@ -221,7 +222,8 @@ class Stage {
     std::vector<std::string> files = TRY_IN(part.from, find_texts(package, "files"));
     files.push_back("package.json");
     for (const std::string& file : files)
-      TRY(copy_tree(folder + "/" + file, TRY(inside(part.to + "/" + name + "/" + file)), {}));
+      TRY(copy_tree(fmt::format("{}/{}", folder, file),
+                    TRY(inside(fmt::format("{}/{}/{}", part.to, name, file))), {}));
     return {};
   }
 

@@ -74,7 +74,7 @@ enum class Origin { operator_, archive_directory };
 
 struct Store::State {
   StoreOptions options;
-  std::mutex mutex;  // guards what follows; never held while the disk is slow
+  std::mutex mutex;                     // guards what follows; never held while the disk is slow
   std::map<std::string, Image> images;  // by manifest digest, without name and source
   std::map<std::string, KnownArchive> archives;
 
@@ -149,9 +149,9 @@ Result<Image> Store::State::describe(const StoredImage& stored) {
   image.layers = static_cast<int>(manifest.layers.size());
   for (const Descriptor& layer : manifest.layers) image.size_bytes += layer.size;
   image.created = config.created;
-  image.config = ImageConfig{std::move(config.env), std::move(config.user),
-                             std::move(config.working_dir), std::move(config.entrypoint),
-                             std::move(config.command)};
+  image.config =
+      ImageConfig{std::move(config.env), std::move(config.user), std::move(config.working_dir),
+                  std::move(config.entrypoint), std::move(config.command)};
   const std::scoped_lock guard(mutex);
   images[image.digest] = image;
   return with_names(std::move(image));
@@ -173,21 +173,24 @@ Result<std::vector<Image>> Store::State::import(const std::string& archive, cons
   };
   TRY(unpack_archive(archive, staging.path(), have));
   auto locate = [&](std::string_view digest) {
-    const std::string staged = staging.file("blobs/sha256/") + std::string(digest_hex(digest));
+    std::string staged = staging.file("blobs/sha256/") + std::string(digest_hex(digest));
     if (exists(staged)) return staged;
     return exists(blob_path(digest)) ? blob_path(digest) : std::string();
   };
   auto found = TRY(read_layout(staging.path(), locate));
-  if (!name.empty() && found.size() > 1)
+  if (!name.empty() && found.size() > 1) {
     return fail(Code::bad_request, fmt::format("the archive holds {} images, so one name will not "
-                                               "do", found.size()));
+                                               "do",
+                                               found.size()));
+  }
   StoreIndex index = TRY(StoreIndex::read(index_path()));
   std::vector<Image> imported;
   for (ArchivedImage& image : found) {
     const std::string& chosen = name.empty() ? image.name : name;
-    if (chosen.empty())
+    if (chosen.empty()) {
       return fail(Code::bad_request, "the archive does not name its image",
                   "name it: nimbus image import FILE --name NAME");
+    }
     const Reference reference = TRY(parse_reference(chosen));
     if (reference.name.empty() || !reference.digest.empty())
       return fail(Code::bad_request, fmt::format("`{}` is not an image name", chosen));
@@ -228,7 +231,7 @@ std::vector<ArchivedName> Store::State::archived() {
   for (const std::string& directory : options.archives) {
     for (const std::string& name : file_names(directory)) {
       if (!name.ends_with(kArchiveSuffix)) continue;
-      const std::string file = directory + "/" + name;
+      const std::string file = fmt::format("{}/{}", directory, name);
       KnownArchive& known = archives[file];
       read_names(file, known);
       for (const auto& [image, digest] : known.names)
@@ -239,9 +242,10 @@ std::vector<ArchivedName> Store::State::archived() {
 }
 
 std::optional<ArchivedName> Store::State::find_archive(const Reference& reference) {
-  for (ArchivedName& found : archived())
+  for (ArchivedName& found : archived()) {
     if (reference.digest.empty() ? found.name == reference.name : found.digest == reference.digest)
       return std::move(found);
+  }
   return std::nullopt;
 }
 
@@ -330,6 +334,7 @@ Result<void> Store::State::build_rootfs(const Descriptor& descriptor) const {
   const TemporaryDirectory staging = TRY(TemporaryDirectory::make(path("tmp")));
   const Manifest manifest = TRY(read_manifest(descriptor));
   std::vector<LayerFile> layers;
+  layers.reserve(manifest.layers.size());
   for (const Descriptor& layer : manifest.layers)
     layers.push_back(LayerFile{layer, blob_path(layer.digest)});
   const std::string made = staging.file("rootfs");
@@ -376,8 +381,8 @@ Result<void> Store::remove(const std::string& ref) {
   return {};
 }
 
-// Deletes blobs and file systems that no image of the index needs. Nothing at all when a manifest is
-// damaged, since then nobody knows what it needs.
+// Deletes blobs and file systems that no image of the index needs. Nothing at all when a manifest
+// is damaged, since then nobody knows what it needs.
 void Store::State::collect_garbage(const StoreIndex& index) const {
   std::set<std::string, std::less<>> blobs, manifests;
   for (const StoredImage& image : index.images()) {
@@ -390,9 +395,10 @@ void Store::State::collect_garbage(const StoreIndex& index) const {
   }
   for (const std::string& name : file_names(path("blobs/sha256")))
     if (!blobs.contains(name)) ::unlink((path("blobs/sha256/") + name).c_str());
-  for (const std::string& name : file_names(path("rootfs")))
+  for (const std::string& name : file_names(path("rootfs"))) {
     if (!manifests.contains(name.substr(0, name.find('.'))))
       ::unlink((path("rootfs/") + name).c_str());
+  }
 }
 
 }  // namespace nimbus::image

@@ -37,8 +37,7 @@ Result<StoreIndex> StoreIndex::read(const std::string& path) {
     image.name = take(entry.annotations, std::string(kRefNameAnnotation));
     image.source = take(entry.annotations, kSource);
     image.source_digest = take(entry.annotations, kSourceDigest);
-    if (auto time = parse_rfc3339(take(entry.annotations, kReplacedAt)))
-      image.replaced_at = *time;
+    if (auto time = parse_rfc3339(take(entry.annotations, kReplacedAt))) image.replaced_at = *time;
     image.manifest = std::move(entry);
     index.images_.push_back(std::move(image));
   }
@@ -79,9 +78,8 @@ void StoreIndex::put(StoredImage image, Time now) {
 }
 
 bool StoreIndex::remove(const Reference& reference) {
-  return std::erase_if(images_, [&](const StoredImage& image) {
-           return matches(image, reference);
-         }) > 0;
+  return std::erase_if(images_,
+                       [&](const StoredImage& image) { return matches(image, reference); }) > 0;
 }
 
 void StoreIndex::forget_replaced_before(Time time) {

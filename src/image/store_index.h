@@ -1,5 +1,5 @@
-// The store's table of contents: its index.json, which is a plain OCI image index whose entries carry
-// notes of ours as annotations. Replaced as a whole by rename, so readers need no lock.
+// The store's table of contents: its index.json, which is a plain OCI image index whose entries
+// carry notes of ours as annotations. Replaced as a whole by rename, so readers need no lock.
 // Threads: any to read; writers hold the store's lock.
 #pragma once
 

@@ -31,7 +31,8 @@ struct Fixture {
   }
 
   // An image named "app" of these layers, imported from a layout directory.
-  std::string import(const std::vector<std::vector<TarEntry>>& layers, const std::string& name = "app") {
+  std::string import(const std::vector<std::vector<TarEntry>>& layers,
+                     const std::string& name = "app") {
     const std::string layout = folder.path("layout-" + std::to_string(++layouts));
     std::vector<std::string> tars;
     for (const auto& entries : layers) tars.push_back(make_tar(entries));
@@ -83,10 +84,12 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "an imported image is found by name and by digest, and survives reopening") {
+TEST_CASE_FIXTURE(Fixture,
+                  "an imported image is found by name and by digest, and survives reopening") {
   const std::string digest = import({{{"hello", 'f', "world"}}});
   store = open();
-  for (const std::string& ref : {std::string("app"), std::string("app:latest"), digest, "app@" + digest}) {
+  for (const std::string& ref :
+       {std::string("app"), std::string("app:latest"), digest, "app@" + digest}) {
     const auto found = store->find(ref);
     REQUIRE(found);
     REQUIRE(*found);
@@ -100,7 +103,8 @@ TEST_CASE_FIXTURE(Fixture, "an imported image is found by name and by digest, an
   CHECK(store->verify("app"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "layers become one file system with owners, modes, links and times kept") {
+TEST_CASE_FIXTURE(Fixture,
+                  "layers become one file system with owners, modes, links and times kept") {
   import({{{"etc", 'd', "", 0755},
            {"etc/gone", 'f', "x"},
            {"bin/tool", 'f', "#!", 04755},
@@ -160,20 +164,23 @@ TEST_CASE_FIXTURE(Fixture, "hostile layers are refused and write nothing outside
     CHECK(read_text_file(outside + "/victim") == "safe");
   }
   // What an extraction onto the disk would follow: here it stays inside the image.
-  import({{{"out", 'l', outside}, {"out/victim", 'f', "owned"}, {outside + "/new", 'f', "owned"}}}, "inside");
+  import({{{"out", 'l', outside}, {"out/victim", 'f', "owned"}, {outside + "/new", 'f', "owned"}}},
+         "inside");
   CHECK(has_line(listing("inside"), "-", "squashfs-root" + outside + "/victim"));
   CHECK(read_text_file(outside + "/victim") == "safe");
   CHECK_FALSE(fs::exists(outside + "/new"));
   CHECK(left_in("tmp").empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "a blob that is not what its digest says is refused and leaves nothing") {
+TEST_CASE_FIXTURE(Fixture,
+                  "a blob that is not what its digest says is refused and leaves nothing") {
   const std::string layout = folder.path("layout");
   make_layout(layout, "bad", {make_tar({{"a", 'f', "b"}})});
   for (const auto& blob : fs::directory_iterator(layout + "/blobs/sha256")) {
     CAPTURE(blob.path().string());
     const std::string good = read_text_file(blob.path().string());
-    for (const std::string& damaged : {good + "x", good.substr(0, good.size() / 2), std::string()}) {
+    for (const std::string& damaged :
+         {good + "x", good.substr(0, good.size() / 2), std::string()}) {
       write_text(blob.path().string(), damaged);
       pack_layout(layout, folder.path("bad.oci.tar"));
       CHECK(store->import_archive(layout).error().code == Code::corrupt);
@@ -186,7 +193,8 @@ TEST_CASE_FIXTURE(Fixture, "a blob that is not what its digest says is refused a
   CHECK(left_in("blobs/sha256").empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "a truncated archive, another kind of file and a missing blob are refused") {
+TEST_CASE_FIXTURE(Fixture,
+                  "a truncated archive, another kind of file and a missing blob are refused") {
   const std::string layout = folder.path("layout");
   const std::string archive_path = folder.path("app.oci.tar");
   make_layout(layout, "app", {make_tar({{"a", 'f', std::string(100'000, 'x')}})});
@@ -204,10 +212,12 @@ TEST_CASE_FIXTURE(Fixture, "a truncated archive, another kind of file and a miss
   CHECK(store->list()->empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "an archive's odd entries are ignored: links, climbing names, repeated blobs") {
+TEST_CASE_FIXTURE(Fixture,
+                  "an archive's odd entries are ignored: links, climbing names, repeated blobs") {
   const std::string layout = folder.path("layout");
   make_layout(layout, "app", {make_tar({{"a", 'f', "b"}})});
-  const std::string hex = fs::directory_iterator(layout + "/blobs/sha256")->path().filename().string();
+  const std::string hex =
+      fs::directory_iterator(layout + "/blobs/sha256")->path().filename().string();
   pack_layout(layout, folder.path("odd.oci.tar"),
               {{"../../climbed", 'f', "owned"},
                {"/absolute", 'f', "owned"},
@@ -229,7 +239,8 @@ TEST_CASE_FIXTURE(Fixture, "an image for another machine is refused by name") {
 TEST_CASE_FIXTURE(Fixture, "an archive without a name needs one") {
   make_layout(folder.path("layout"), "", {make_tar({{"a", 'f', "b"}})});
   CHECK(store->import_archive(folder.path("layout")).error().code == Code::bad_request);
-  CHECK(store->import_archive(folder.path("layout"), "two words").error().code == Code::bad_request);
+  CHECK(store->import_archive(folder.path("layout"), "two words").error().code ==
+        Code::bad_request);
   REQUIRE(store->import_archive(folder.path("layout"), "mine:2"));
   CHECK(store->find("mine:2")->has_value());
 }
@@ -242,11 +253,13 @@ TEST_CASE_FIXTURE(Fixture, "ensure takes an image from an archive, and again whe
   const auto old_root = store->root_filesystem("app");
   REQUIRE(old_root);
 
-  const std::string second = make_layout(folder.path("two"), "app", {make_tar({{"a", 'f', "two"}})});
+  const std::string second =
+      make_layout(folder.path("two"), "app", {make_tar({{"a", 'f', "two"}})});
   pack_layout(folder.path("two"), folder.path("archives/app.oci.tar"));
   CHECK(store->ensure("app")->digest == second);
   CHECK(store->find("app@" + first)->has_value());
-  CHECK_MESSAGE(fs::exists(old_root->path), "a machine that is being booted from it still finds it");
+  CHECK_MESSAGE(fs::exists(old_root->path),
+                "a machine that is being booted from it still finds it");
   CHECK(contents("app", "a") == "two");
 }
 
@@ -268,7 +281,8 @@ TEST_CASE_FIXTURE(Fixture, "a layer changed in the store is noticed by verify an
   import({{{"a", 'f', std::string(5000, 'x')}}});
   std::string largest;
   for (const auto& blob : fs::directory_iterator(folder.path("store/blobs/sha256")))
-    if (largest.empty() || fs::file_size(blob.path()) > fs::file_size(largest)) largest = blob.path().string();
+    if (largest.empty() || fs::file_size(blob.path()) > fs::file_size(largest))
+      largest = blob.path().string();
   std::string bytes = read_text_file(largest);
   bytes[1500] ^= 1;
   write_text(largest, bytes);

@@ -45,7 +45,7 @@ inline std::string read_text_file(const std::string& path) {
 
 struct TarEntry {
   std::string path;
-  char type = 'f';  // f file, d directory, l symlink, h hard link, c device, p fifo
+  char type = 'f';            // f file, d directory, l symlink, h hard link, c device, p fifo
   std::string contents = {};  // a file's bytes, a link's target
   int mode = 0644;
   int owner = 0;
@@ -93,9 +93,9 @@ inline std::string make_tar(const std::vector<TarEntry>& entries) {
 }
 
 // An OCI layout directory with one image of uncompressed layers. Returns the manifest's digest.
-inline std::string make_layout(const std::string& folder, const std::string& name,
-                               const std::vector<std::string>& layers,
-                               const std::string& architecture = std::string(machine_architecture())) {
+inline std::string make_layout(
+    const std::string& folder, const std::string& name, const std::vector<std::string>& layers,
+    const std::string& architecture = std::string(machine_architecture())) {
   auto add_blob = [&](const std::string& bytes, std::string_view media_type) {
     Descriptor descriptor;
     descriptor.media_type = media_type;

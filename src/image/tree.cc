@@ -59,16 +59,18 @@ Result<std::vector<std::string_view>> parse_path(std::string_view path) {
   std::vector<std::string_view> parts;
   for (std::string_view part : split(path, '/')) {
     if (part.empty() || part == ".") continue;
-    if (part == "..")
+    if (part == "..") {
       return fail(Code::bad_request, fmt::format("path `{}` in a layer points outside the image",
                                                  to_utf8_lossy(path)));
+    }
     if (part.size() > kNameBytesMax)
       return fail(Code::bad_request, "a file name in a layer is longer than 255 bytes");
     parts.push_back(part);
   }
-  for (size_t i = 0; i + 1 < parts.size(); ++i)
+  for (size_t i = 0; i + 1 < parts.size(); ++i) {
     if (parts[i].starts_with(kWhiteout))
       return fail(Code::bad_request, "a folder in a layer has a name that whiteouts are known by");
+  }
   if (parts.size() > kDepthMax) return too_deep();
   return parts;
 }
@@ -117,9 +119,10 @@ class Walker {
 Tree::Tree() : root_(make_node(plain_directory(), -1)) {}
 
 Result<void> Tree::apply(std::string_view path, Entry entry) {
-  if (++entries_ > kTreeEntriesMax)
-    return fail(Code::too_large, fmt::format("the image has more than {} entries",
-                                             kTreeEntriesMax));
+  if (++entries_ > kTreeEntriesMax) {
+    return fail(Code::too_large,
+                fmt::format("the image has more than {} entries", kTreeEntriesMax));
+  }
   std::vector<std::string_view> parts = TRY(parse_path(path));
   if (parts.empty()) {
     if (entry.type == EntryType::directory) {
@@ -163,15 +166,17 @@ Result<void> Tree::place(Node& parent, std::string_view name, Entry entry) {
   if (entry.type == EntryType::hardlink) {
     std::vector<std::string_view> parts = TRY(parse_path(entry.link));
     const Node* target = find(join(std::vector<std::string>(parts.begin(), parts.end()), "/"));
-    if (target == nullptr || is_directory(*target))
-      return fail(Code::bad_request, fmt::format("hard link `{}` in a layer leads to no file",
-                                                 to_utf8_lossy(name)));
+    if (target == nullptr || is_directory(*target)) {
+      return fail(Code::bad_request,
+                  fmt::format("hard link `{}` in a layer leads to no file", to_utf8_lossy(name)));
+    }
     placed = target->entry;
   } else {
     bytes_ += entry.type == EntryType::file ? entry.size : 0;
-    if (entry.size < 0 || bytes_ > kTreeBytesMax)
+    if (entry.size < 0 || bytes_ > kTreeBytesMax) {
       return fail(Code::too_large,
                   fmt::format("the image is larger than {} GiB", kTreeBytesMax >> 30));
+    }
     placed = std::make_shared<const Entry>(std::move(entry));
   }
   Node* node = child_of(parent, name);

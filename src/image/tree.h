@@ -1,11 +1,11 @@
-// The file tree that an image's layers make together, in memory. Layers are applied lowest first, as
-// the OCI layer specification says: later entries replace earlier ones, `.wh.NAME` hides what lower
-// layers put at NAME, `.wh..wh..opq` hides everything lower layers put in a directory.
+// The file tree that an image's layers make together, in memory. Layers are applied lowest first,
+// as the OCI layer specification says: later entries replace earlier ones, `.wh.NAME` hides what
+// lower layers put at NAME, `.wh..wh..opq` hides everything lower layers put in a directory.
 //
-// Because nothing is written to the disk here, a hostile layer can escape nowhere: `..` is refused, a
-// leading `/` means the image's own root, and symbolic links among a path's parents are followed
-// inside the tree only. File contents stay in the layers; a node says which entry of which layer has
-// them. Device nodes and sockets are left out: the guest has its own /dev.
+// Because nothing is written to the disk here, a hostile layer can escape nowhere: `..` is refused,
+// a leading `/` means the image's own root, and symbolic links among a path's parents are followed
+// inside the tree only. File contents stay in the layers; a node says which entry of which layer
+// has them. Device nodes and sockets are left out: the guest has its own /dev.
 //
 // Threads: one at a time.
 #pragma once
@@ -38,7 +38,7 @@ struct Entry {
   int64_t size = 0;   // files only
   std::string link;   // a symlink's text, or a hardlink's path
   std::map<std::string, std::string> xattrs;
-  int layer = -1;       // where the contents are: layer and position in it
+  int layer = -1;  // where the contents are: layer and position in it
   int64_t position = -1;
 };
 
@@ -52,8 +52,8 @@ class Tree {
  public:
   Tree();
 
-  // Applies one entry of layer number `entry.layer`; calls must come in layer order. bad_request when
-  // the path or link cannot be, too_large over a limit.
+  // Applies one entry of layer number `entry.layer`; calls must come in layer order. bad_request
+  // when the path or link cannot be, too_large over a limit.
   Result<void> apply(std::string_view path, Entry entry);
 
   const Node& root() const { return *root_; }

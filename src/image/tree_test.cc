@@ -26,8 +26,12 @@ Entry of_type(EntryType type, int layer, std::string link = "") {
 }
 
 Entry directory(int layer) { return of_type(EntryType::directory, layer); }
-Entry symlink_to(int layer, std::string to) { return of_type(EntryType::symlink, layer, std::move(to)); }
-Entry hardlink(int layer, std::string to) { return of_type(EntryType::hardlink, layer, std::move(to)); }
+Entry symlink_to(int layer, std::string to) {
+  return of_type(EntryType::symlink, layer, std::move(to));
+}
+Entry hardlink(int layer, std::string to) {
+  return of_type(EntryType::hardlink, layer, std::move(to));
+}
 
 std::string paths(const Tree& tree) {
   std::string all;

@@ -1,5 +1,5 @@
-// libarchive converts file names through the C locale of the calling thread, and in "C" it loses every
-// name that is not ASCII. While one of these lives, the thread's locale is C.UTF-8.
+// libarchive converts file names through the C locale of the calling thread, and in "C" it loses
+// every name that is not ASCII. While one of these lives, the thread's locale is C.UTF-8.
 #pragma once
 
 #include <clocale>

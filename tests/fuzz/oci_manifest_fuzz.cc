@@ -1,5 +1,6 @@
-// An image's documents and layers from outside: index, manifest, config and reference as text, and the
-// entries of a layer as the merged tree takes them. Whatever is accepted keeps the tree's promises.
+// An image's documents and layers from outside: index, manifest, config and reference as text, and
+// the entries of a layer as the merged tree takes them. Whatever is accepted keeps the tree's
+// promises.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -52,7 +53,8 @@ void check_tree(std::string_view text) {
     const bool climbs = framed.find("/../") != std::string::npos ||
                         framed.find("/./") != std::string::npos ||
                         framed.find("//") != std::string::npos;
-    const bool odd = node.entry->type == EntryType::hardlink || node.entry->type == EntryType::other;
+    const bool odd =
+        node.entry->type == EntryType::hardlink || node.entry->type == EntryType::other;
     const bool grown = !node.children.empty() && node.entry->type != EntryType::directory;
     if (climbs || odd || grown || path.find("/.wh.") != std::string::npos) std::abort();
   });

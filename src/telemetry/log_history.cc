@@ -90,7 +90,7 @@ Task<Result<std::vector<model::LogLine>>> LogHistory::from_spool(LogOwner owner,
     });
   }
   const auto by_seq = [](const auto& a, const auto& b) { return a.seq < b.seq; };
-  std::stable_sort(lines.begin(), lines.end(), by_seq);
+  std::sort(lines.begin(), lines.end(), by_seq);
   const auto same = [](const auto& a, const auto& b) { return a.seq == b.seq; };
   lines.erase(std::unique(lines.begin(), lines.end(), same), lines.end());
   co_return lines;

@@ -4,6 +4,8 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 
 namespace nimbus::telemetry {
 namespace {
@@ -68,6 +70,14 @@ Error read_line(ondemand::document& document, model::LogLine& line) {
   return {};
 }
 
+std::vector<model::LogLine> in_order(std::vector<model::LogLine> lines) {
+  std::map<int64_t, model::LogLine> by_seq;
+  for (model::LogLine& line : lines) by_seq.try_emplace(line.seq, std::move(line));
+  lines.clear();
+  for (auto& [seq, line] : by_seq) lines.push_back(std::move(line));
+  return lines;
+}
+
 }  // namespace
 
 Result<std::vector<model::LogLine>> parse_log_lines(std::string& body) {
@@ -105,12 +115,7 @@ Result<std::vector<model::LogLine>> parse_log_lines(std::string& body) {
     }
     begin = end + 1;
   }
-  if (!ordered) {
-    const auto by_seq = [](const auto& a, const auto& b) { return a.seq < b.seq; };
-    std::stable_sort(lines.begin(), lines.end(), by_seq);
-    const auto same = [](const auto& a, const auto& b) { return a.seq == b.seq; };
-    lines.erase(std::unique(lines.begin(), lines.end(), same), lines.end());
-  }
+  if (!ordered) return in_order(std::move(lines));
   return lines;
 }
 

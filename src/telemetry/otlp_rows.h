@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "model/ids.h"
+#include "telemetry/block.h"
 #include "telemetry/otlp.h"
-#include "telemetry/writer.h"
 
 namespace nimbus::telemetry {
 

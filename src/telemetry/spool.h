@@ -6,7 +6,7 @@
 // a flipped bit spoiled, is left out and counted, and the frames before it are kept; the bytes on
 // disk stay under the bound.
 //
-// Threads: one at a time (the callers run it on blocking threads, in turn).
+// Threads: reading any; the rest one at a time (the callers run it on blocking threads, in turn).
 #pragma once
 
 #include <cstdint>
@@ -56,10 +56,16 @@ class Spool {
  private:
   Spool(std::string directory, uint64_t bytes_max);
   Result<void> open_segment();
-  std::string path_of(uint64_t segment) const;
+  std::string path_of(uint64_t number, uint64_t mark) const;
+  struct Opened {
+    int fd;
+    uint64_t mark;
+  };
+  Result<Opened> open_for_reading(uint64_t number) const;
 
   struct Segment {
     uint64_t number;
+    uint64_t mark;
     uint64_t bytes;
   };
   std::string directory_;

@@ -13,14 +13,6 @@
 
 namespace nimbus::telemetry {
 
-// Lines of one execution, by the lowest and highest seq among them.
-struct LineRange {
-  model::JobId job;
-  model::Fence fence;
-  int64_t first = 0;
-  int64_t last = 0;
-};
-
 class SpoolIndex {
  public:
   void add(SpoolPlace place, const LineRange& lines);

@@ -43,7 +43,7 @@ Result<void> check(const TelemetryOptions& options) {
                 "it takes embedded: or the http(s):// URL of a ClickHouse server");
   }
   if (options.retention_days < 1 || options.retention_days > kRetentionDaysMax) {
-    return fail(Code::bad_request, "telemetry.retention_days must be from 1 to " +
+    return fail(Code::bad_request, "telemetry.log_retention_days must be from 1 to " +
                                        std::to_string(kRetentionDaysMax));
   }
   const bool word = !options.database.empty() &&

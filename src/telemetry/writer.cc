@@ -63,6 +63,8 @@ Writer::Writer(net::Loop& loop, ClickhouseClient& client, Spool spool, Metrics& 
       store_seconds_(metrics.histogram("nimbus_log_store_seconds",
                                        "From the arrival of rows until they are durable.")),
       spool_gauge_(metrics.gauge("nimbus_log_spool_bytes", "Bytes in the telemetry spool.")),
+      spoiled_(metrics.counter("nimbus_log_spool_spoiled_total",
+                               "Frames of the spool that a crash cut short or the disk spoiled.")),
       spool_free_(loop),
       drained_(loop),
       token_prefix_(to_hex(system_random().bytes(8))),
@@ -84,8 +86,7 @@ Writer::Counters& Writer::counters(Table table) {
                         metrics_.counter("nimbus_log_rows_spooled_total",
                                          "Rows that went to the spool first.", labels),
                         metrics_.counter("nimbus_log_rows_dropped_total",
-                                         "Rows that ClickHouse refused for good, or that a crash of "
-                                         "the disk spoiled.",
+                                         "Rows that ClickHouse refused for good.",
                                          labels)})
       .first->second;
 }
@@ -97,11 +98,16 @@ Result<void> Writer::load() {
     const uint64_t spoiled = TRY(spool_.read(segment, [this](SpoolPlace place, Block block) {
       if (block.table == Table::job_logs) index_.add_block(place, block);
     }));
-    if (spoiled > 0) {
-      log_error("spool frames are spoiled", {{"segment", segment}, {"frames", spoiled}});
-    }
+    note_spoiled(segment, spoiled);
   }
   return {};
+}
+
+// A frame cut short by a crash was never acknowledged; any other one is a loss.
+void Writer::note_spoiled(uint64_t segment, uint64_t frames) {
+  if (frames == 0) return;
+  log_error("spool frames cannot be read", {{"segment", segment}, {"frames", frames}});
+  spoiled_.add(static_cast<double>(frames));
 }
 
 Task<Result<void>> Writer::write(RowBatch batch) {

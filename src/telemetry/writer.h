@@ -27,14 +27,6 @@ namespace nimbus::telemetry {
 
 constexpr size_t kQueuedBytesMax = size_t{32} << 20;
 
-// Rows of one table from one sender. `lines` for job_logs: which they are.
-struct RowBatch {
-  Table table = Table::job_logs;
-  uint32_t rows = 0;
-  std::string data;
-  std::optional<LineRange> lines;
-};
-
 class Writer {
  public:
   Writer(net::Loop& loop, ClickhouseClient& client, Spool spool, Metrics& metrics);
@@ -82,6 +74,7 @@ class Writer {
   Task<void> lock_spool();
   void unlock_spool();
   void set_away(const std::string& reason);
+  void note_spoiled(uint64_t segment, uint64_t frames);
   std::string next_token();
   Counters& counters(Table table);
 
@@ -92,6 +85,7 @@ class Writer {
   Metrics& metrics_;
   Histogram& store_seconds_;
   Gauge& spool_gauge_;
+  Counter& spoiled_;
   std::map<Table, Queue> queues_;
   std::map<Table, Counters> counters_;
   net::Notifier spool_free_;

@@ -221,9 +221,10 @@ class Stage {
     TRY(npm({"run", "build"}, folder));
     std::vector<std::string> files = TRY_IN(part.from, find_texts(package, "files"));
     files.push_back("package.json");
-    for (const std::string& file : files)
-      TRY(copy_tree(fmt::format("{}/{}", folder, file),
-                    TRY(inside(fmt::format("{}/{}/{}", part.to, name, file))), {}));
+    for (const std::string& file : files) {
+      const std::string to = TRY(inside(fmt::format("{}/{}/{}", part.to, name, file)));
+      TRY(copy_tree(fmt::format("{}/{}", folder, file), to, {}));
+    }
     return {};
   }
 

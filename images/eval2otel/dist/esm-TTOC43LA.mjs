@@ -1,2 +1,0 @@
-import { createRequire as nodeRequire } from 'node:module'; const require = nodeRequire(import.meta.url);
-import{a as t,b as o,d as p,e as T,f as E}from"./chunk-77XS57VT.mjs";import"./chunk-V6P3F66X.mjs";import"./chunk-RYN2LJ5S.mjs";var _="otlp_http_span_exporter";var r=class extends t{constructor(e={}){super(T(E(e,"TRACES","v1/traces",{"Content-Type":"application/json"}),p,_,o,e.selfObsMeterProvider))}};export{r as OTLPTraceExporter};

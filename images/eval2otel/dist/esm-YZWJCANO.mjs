@@ -1,2 +1,0 @@
-import { createRequire as nodeRequire } from 'node:module'; const require = nodeRequire(import.meta.url);
-import{a as e,b as o,c as p,e as T,f as E}from"./chunk-77XS57VT.mjs";import"./chunk-V6P3F66X.mjs";import"./chunk-RYN2LJ5S.mjs";var P="otlp_http_span_exporter";var r=class extends e{constructor(t={}){super(T(E(t,"TRACES","v1/traces",{"Content-Type":"application/x-protobuf"}),p,P,o,t.selfObsMeterProvider))}};export{r as OTLPTraceExporter};

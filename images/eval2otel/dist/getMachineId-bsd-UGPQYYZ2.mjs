@@ -1,2 +1,0 @@
-import { createRequire as nodeRequire } from 'node:module'; const require = nodeRequire(import.meta.url);
-import{b as r}from"./chunk-QY4FVX2G.mjs";import{m as t}from"./chunk-RYN2LJ5S.mjs";import{promises as i}from"fs";var n=5e3;async function u(){try{return(await i.readFile("/etc/hostid",{encoding:"utf8"})).trim()}catch(e){t.debug(`error reading machine id: ${e}`)}try{return(await r("/bin/kenv",["-q","smbios.system.uuid"],{timeout:n})).stdout.trim()}catch(e){t.debug(`error reading machine id: ${e}`)}}export{u as getMachineId};

@@ -64,10 +64,10 @@ struct Agent::State : std::enable_shared_from_this<State> {
         client(p.loop),
         control(client, options.server, p.clock),
         budget(options.spool_bytes_max),
-        execution_context{p.loop,   control,  *journal, budget, p.clock,
-                          p.random, p.metrics, options, {}},
-        slot_context{execution_context, p.driver, p.places, images, resolver_of(options),
-                     false, Duration(0), {}, {}, {}},
+        execution_context{p.loop,   control,   *journal, budget, p.clock,
+                          p.random, p.metrics, options,  {}},
+        slot_context{execution_context, p.driver, p.places, images, resolver_of(options), false,
+                     Duration(0),       {},       {},       {}},
         changed(p.loop) {}
 
   AgentParts parts;
@@ -224,7 +224,9 @@ Task<Result<void>> Agent::State::find_credential() {
 // --- what an earlier life left -------------------------------------------------------------------
 
 Task<Result<void>> Agent::State::recover() {
-  std::function<Result<std::vector<JournaledExecution>>()> read = [this] { return journal->read(); };
+  std::function<Result<std::vector<JournaledExecution>>()> read = [this] {
+    return journal->read();
+  };
   CO_TRY_ASSIGN(auto rows, co_await parts.loop.blocking(std::move(read)));
   using Machines = std::vector<std::pair<int, std::string>>;
   std::function<Result<Machines>()> read_machines = [this] { return journal->read_machines(); };
@@ -285,8 +287,8 @@ Task<void> Agent::State::recover_execution(JournaledExecution row, std::set<int>
       const auto slot = std::find_if(slots.begin(), slots.end(), [&](const auto& other) {
         return other->index() == before.slot;
       });
-      log_info("VM of a running job is taken up again", {{"job", execution->key().job.value},
-                                                         {"slot", before.slot}});
+      log_info("VM of a running job is taken up again",
+               {{"job", execution->key().job.value}, {"slot", before.slot}});
       (*slot)->adopt(execution, std::move(*machine), image ? std::move(*image) : ImageRoot{});
       kept.insert(before.slot);
       co_return;
@@ -355,12 +357,12 @@ Task<void> Agent::State::poll(std::shared_ptr<State>) {
 // For a job that was given to an agent that is already stopping: another one need not wait for the
 // lease to run out.
 Task<void> Agent::State::give_back(std::shared_ptr<State>, Assignment assignment) {
-  std::string body = boost::json::serialize(
-      boost::json::object{{"fence", assignment.key.fence.value},
-                          {"seq", 1},
-                          {"type", "abandoned"},
-                          {"reason", "the agent is stopping"},
-                          {"log_last_seq", 0}});
+  std::string body =
+      boost::json::serialize(boost::json::object{{"fence", assignment.key.fence.value},
+                                                 {"seq", 1},
+                                                 {"type", "abandoned"},
+                                                 {"reason", "the agent is stopping"},
+                                                 {"log_last_seq", 0}});
   auto sent = co_await control.send_event(execution_context.credential, assignment.key.job,
                                           std::move(body));
   if (!sent) log_warn("job is not given back", {{"job", assignment.key.job.value}});

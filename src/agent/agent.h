@@ -1,6 +1,7 @@
-// The agent of one host: enrols, asks the server for jobs, and runs each in a microVM of its own, in
-// one of its slots. Some slots keep a VM booted ahead, parked in its guest's long poll; a job that
-// fits is one answer away from running. A VM is used once, then it and all of its slot are removed.
+// The agent of one host: enrols, asks the server for jobs, and runs each in a microVM of its own,
+// in one of its slots. Some slots keep a VM booted ahead, parked in its guest's long poll; a job
+// that fits is one answer away from running. A VM is used once, then it and all of its slot are
+// removed.
 //
 // After a crash VMs that still run and whose lease still renews are taken up again; everything else
 // that an earlier life left is ended, removed and truthfully reported.
@@ -38,7 +39,7 @@ struct AgentStatus {
   std::string detail;      // what it does, or why it is not connected
   int slots = 0;
   int slots_free = 0;
-  int warm = 0;            // VMs that wait, parked
+  int warm = 0;  // VMs that wait, parked
   int busy = 0;
 };
 
@@ -49,8 +50,8 @@ class Agent {
                                              ImageLookup images);
   ~Agent();
 
-  // Until `stop` has taken effect. unauthenticated: there is no credential and none to be had, or it
-  // was revoked; unavailable: no VM can be started here.
+  // Until `stop` has taken effect. unauthenticated: there is no credential and none to be had, or
+  // it was revoked; unavailable: no VM can be started here.
   Task<Result<void>> run();
   // Takes no new jobs; those that run may end within `patience`, then they are ended. VMs that wait
   // are removed at once. Idempotent.

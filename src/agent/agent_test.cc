@@ -47,8 +47,8 @@ struct Guest {
     co_return answer.status;
   }
   Task<int> finish(std::string result, int exit_code, std::string reason = "") {
-    boost::json::object body{{"result", result}, {"exit_code", exit_code}, {"reason", reason},
-                             {"last_seq", seq}};
+    boost::json::object body{
+        {"result", result}, {"exit_code", exit_code}, {"reason", reason}, {"last_seq", seq}};
     std::string text = boost::json::serialize(body);
     const auto answer = co_await send("POST", "/guest/v1/finished", std::move(text));
     co_return answer.status;
@@ -105,8 +105,8 @@ struct World {
 
   Life& begin_life() {
     auto life = std::make_unique<Life>(*this);
-    AgentParts parts{loop, life->driver, life->places, system_clock(), system_random(),
-                     life->metrics};
+    AgentParts parts{loop,           life->driver,    life->places,
+                     system_clock(), system_random(), life->metrics};
     life->driver.on_boot = [this](vm::FakeMachine& machine) {
       loop.spawn(be_guest(machine.spec.name), "guest");
     };
@@ -479,8 +479,8 @@ TEST_CASE("after a restart a VM that nobody owns is ended and what it left is re
 TEST_CASE("two agents cannot share a directory") {
   World world;
   auto& life = world.begin_life();
-  AgentParts parts{world.loop, life.driver, life.places, system_clock(), system_random(),
-                   life.metrics};
+  AgentParts parts{world.loop,     life.driver,     life.places,
+                   system_clock(), system_random(), life.metrics};
   const auto second = Agent::open(parts, world.options, {});
   REQUIRE_FALSE(second);
   CHECK(second.error().code == Code::conflict);

@@ -1,5 +1,5 @@
-// One job in a real microVM: kernel, initramfs, nimbus-guest, namespace, gateway, agent. Skipped, with
-// the reason, where a part of that is missing.
+// One job in a real microVM: kernel, initramfs, nimbus-guest, namespace, gateway, agent. Skipped,
+// with the reason, where a part of that is missing.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -52,10 +52,10 @@ void make_image(const std::string& directory) {
   for (const char* library : {"/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"}) {
     fs::copy_file(fs::canonical(library), tree + library);
   }
-  REQUIRE(os::write_file_atomically(
-      tree + "/etc/passwd", "runner:x:1000:1000::/home/runner:/bin/sh\n", 0644));
-  REQUIRE(run({"/usr/bin/mksquashfs", tree, directory + "/image.squashfs", "-comp", "gzip", "-quiet",
-               "-no-progress"}));
+  REQUIRE(os::write_file_atomically(tree + "/etc/passwd",
+                                    "runner:x:1000:1000::/home/runner:/bin/sh\n", 0644));
+  REQUIRE(run({"/usr/bin/mksquashfs", tree, directory + "/image.squashfs", "-comp", "gzip",
+               "-quiet", "-no-progress"}));
 }
 
 struct VmWorld {
@@ -125,8 +125,8 @@ struct VmWorld {
   FakeControl::Job& run_job(int64_t id, const std::string& script, int timeout_s = 60) {
     control.add_job(id, {{"command", boost::json::array{"/bin/sh", "-c", script}},
                          {"timeout_s", timeout_s},
-                         {"resources", boost::json::object{
-                                           {"cpus", 1}, {"memory_mb", 192}, {"disk_mb", 256}}}});
+                         {"resources",
+                          boost::json::object{{"cpus", 1}, {"memory_mb", 192}, {"disk_mb", 256}}}});
     REQUIRE(wait_until([&] { return !control.jobs[id].last_result().empty(); }));
     return control.jobs[id];
   }
@@ -157,8 +157,8 @@ TEST_CASE("jobs run in real microVMs: log, exit code, timeout, isolation, nothin
   CHECK_NE(greeting.find(" on Linux "), std::string::npos);
 
   // Another VM: what the first job wrote is not there.
-  const auto& second = world.run_job(
-      2, "test -e /tmp/mark && echo used VM; echo begin; while :; do :; done", 1);
+  const auto& second =
+      world.run_job(2, "test -e /tmp/mark && echo used VM; echo begin; while :; do :; done", 1);
   CHECK_EQ(second.text("stdout"), "begin\n");
   CHECK_EQ(second.last_result(), "timed_out");
   CHECK_EQ(second.events.back().at("reason").as_string(), "timed out after 1 s");

@@ -52,7 +52,8 @@ Result<model::JobSpec> parse_spec(const json::object& object) {
   spec.timeout_s = static_cast<int>(TRY(read_int(object, "timeout_s", 1, 5 * 24 * 3600)));
   if (const json::object* resources = TRY(find_object(object, "resources")); resources != nullptr) {
     spec.resources.cpus = static_cast<int>(TRY(read_int(*resources, "cpus", 1, 1024)));
-    spec.resources.memory_mb = static_cast<int>(TRY(read_int(*resources, "memory_mb", 64, 1 << 24)));
+    spec.resources.memory_mb =
+        static_cast<int>(TRY(read_int(*resources, "memory_mb", 64, 1 << 24)));
     spec.resources.disk_mb = static_cast<int>(TRY(read_int(*resources, "disk_mb", 16, 1 << 26)));
   }
   if (spec.command.empty()) return fail(Code::bad_request, "field 'command' must not be empty");
@@ -197,7 +198,8 @@ Task<Result<void>> ControlClient::send_event(Credential agent, model::JobId job,
   co_return Result<void>{};
 }
 
-Task<Result<int64_t>> ControlClient::send_lines(model::JobId job, Secret token, std::string ndjson) {
+Task<Result<int64_t>> ControlClient::send_lines(model::JobId job, Secret token,
+                                                std::string ndjson) {
   net::ClientRequest request;
   request.method = "POST";
   request.headers.set("Content-Type", "application/x-ndjson");

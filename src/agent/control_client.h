@@ -27,8 +27,8 @@ struct Credential {
   Secret secret;
 };
 
-// A lease, as far as this side needs it. `left` is by the clock of the server that gave it, so that no
-// two machines' wall clocks are compared; from then on this machine's steady clock counts.
+// A lease, as far as this side needs it. `left` is by the clock of the server that gave it, so that
+// no two machines' wall clocks are compared; from then on this machine's steady clock counts.
 struct Lease {
   Time expires_at;   // as the server says it
   Duration left{0};  // when the answer came
@@ -67,7 +67,8 @@ class ControlClient {
   ControlClient(net::Client& client, std::string server, const Clock& clock);
 
   Task<Result<Credential>> enroll(Secret token, AgentFacts facts);
-  Task<Result<std::vector<Assignment>>> poll(Credential agent, PollRequest request, AgentFacts facts);
+  Task<Result<std::vector<Assignment>>> poll(Credential agent, PollRequest request,
+                                             AgentFacts facts);
   // Answers early when the job is to be cancelled.
   Task<Result<Lease>> renew(Credential agent, ExecutionKey key, Duration wait);
   Task<Result<void>> send_event(Credential agent, model::JobId job, std::string body);

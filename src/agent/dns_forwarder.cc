@@ -81,7 +81,7 @@ Task<void> DnsForwarder::State::ask(std::shared_ptr<State> self, std::string que
   });
   if (!error) {
     (void)co_await upstream->async_send(asio::buffer(question),
-                                       asio::redirect_error(asio::use_awaitable, error));
+                                        asio::redirect_error(asio::use_awaitable, error));
   }
   std::array<char, kDnsMessageBytesMax> buffer;  // NOLINT: filled by receive
   while (!error) {

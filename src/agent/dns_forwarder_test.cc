@@ -81,8 +81,9 @@ TEST_CASE("a question goes to the resolver and only its own answer comes back") 
 }
 
 TEST_CASE("the first nameserver of a resolv.conf is the resolver") {
-  CHECK_EQ(find_resolver("# nameserver 9.9.9.9\nsearch x\nnameserver\t10.0.0.2 \nnameserver 1.1.1.1\n")
-               ->address,
-           "10.0.0.2");
+  CHECK_EQ(
+      find_resolver("# nameserver 9.9.9.9\nsearch x\nnameserver\t10.0.0.2 \nnameserver 1.1.1.1\n")
+          ->address,
+      "10.0.0.2");
   CHECK_FALSE(find_resolver("nameserver\nnameservers 1.1.1.1\n"));
 }

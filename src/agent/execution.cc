@@ -14,8 +14,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr Duration kRenewWaitMax = std::chrono::seconds(10);
-constexpr Duration kKillMargin = std::chrono::milliseconds(800);    // past a cancel's grace
-constexpr Duration kOverdueMargin = std::chrono::seconds(30);       // past the job's own timeout
+constexpr Duration kKillMargin = std::chrono::milliseconds(800);  // past a cancel's grace
+constexpr Duration kOverdueMargin = std::chrono::seconds(30);     // past the job's own timeout
 constexpr Duration kForever = std::chrono::hours(1);
 constexpr size_t kConsoleLinesMax = 40;
 constexpr size_t kConsoleLineBytesMax = 400;
@@ -114,8 +114,8 @@ Task<void> Execution::keep_lease(std::shared_ptr<Execution>) {
     const Duration third = std::max<Duration>(lease_length_ / 3, std::chrono::milliseconds(100));
     const Duration wait = cancelled_ ? Duration(0) : std::min(kRenewWaitMax, third);
     const Duration asked_at = context_.clock.steady();
-    const auto lease = co_await context_.control.renew(context_.credential, key(),
-                                                       lease_length_ > Duration(0) ? wait : Duration(0));
+    const auto lease = co_await context_.control.renew(
+        context_.credential, key(), lease_length_ > Duration(0) ? wait : Duration(0));
     if (done_ || stale_ || reported_) break;  // what a lease that has ended says is of no use
     if (lease) {
       take_lease(*lease);
@@ -288,7 +288,8 @@ Task<void> Execution::deliver_events(std::shared_ptr<Execution>) {
   Duration pause = context_.options.retry_first;
   while (!events_.empty() && !stale_) {
     const JournaledEvent event = events_.front();
-    const auto sent = co_await context_.control.send_event(context_.credential, key().job, event.body);
+    const auto sent =
+        co_await context_.control.send_event(context_.credential, key().job, event.body);
     if (!sent && sent.error().code == Code::unavailable) {
       (void)co_await changed_.wait(pause);
       pause = std::min(pause * 2, context_.options.retry_max);
@@ -331,8 +332,8 @@ Task<void> Execution::say_last_words(const Verdict& verdict, std::string console
   for (std::string& line : words) {
     std::replace(line.begin(), line.end(), '\0', ' ');
     if (auto said = co_await forwarder_->add_system_line(std::move(line)); !said) {
-      log_warn("a job's last words are not in its log", {{"job", key().job.value},
-                                                          {"reason", said.error().message}});
+      log_warn("a job's last words are not in its log",
+               {{"job", key().job.value}, {"reason", said.error().message}});
       co_return;
     }
   }
@@ -350,13 +351,13 @@ Task<void> Execution::conclude(Verdict verdict, std::string console) {
       log_error("report is not recorded", added.error());
     }
   }
-  log_info("execution ended", {{"job", key().job.value},
-                               {"fence", key().fence.value},
-                               {"result", verdict.kind == Verdict::Kind::finished
-                                              ? model::to_string(verdict.result)
-                                          : verdict.kind == Verdict::Kind::stale ? "stale"
-                                                                                 : "abandoned"},
-                               {"reason", verdict.reason}});
+  log_info("execution ended",
+           {{"job", key().job.value},
+            {"fence", key().fence.value},
+            {"result", verdict.kind == Verdict::Kind::finished ? model::to_string(verdict.result)
+                       : verdict.kind == Verdict::Kind::stale  ? "stale"
+                                                               : "abandoned"},
+            {"reason", verdict.reason}});
   co_await close();
 }
 

@@ -1,6 +1,6 @@
 // One execution of one job on this host, from its assignment to its accepted report. It keeps the
-// lease, watches the VM, decides how the job has ended when its guest cannot say so, writes the last
-// words into the log, and reports with its fence until the server has accepted or refused it.
+// lease, watches the VM, decides how the job has ended when its guest cannot say so, writes the
+// last words into the log, and reports with its fence until the server has accepted or refused it.
 //
 // Independent of each other: renewals go on whatever the VM does, and the VM goes on while the
 // server is away, up to the lease's end and a grace.

@@ -25,9 +25,9 @@ class FakeControl {
     int64_t fence = 1;
     boost::json::object spec;
     bool cancel = false;
-    bool stale = false;                          // its lease is over
-    std::vector<boost::json::object> events;     // in order, without repetitions
-    std::vector<boost::json::object> lines;      // the same
+    bool stale = false;                       // its lease is over
+    std::vector<boost::json::object> events;  // in order, without repetitions
+    std::vector<boost::json::object> lines;   // the same
     int renewals = 0;
 
     std::string last_result() const {
@@ -75,9 +75,14 @@ class FakeControl {
 
   Job& add_job(int64_t id, boost::json::object spec = {}) {
     for (const auto& [key, value] : boost::json::object{
-             {"org", "acme"}, {"repo", "app"}, {"image", "nimbus/base"}, {"timeout_s", 60},
-             {"command", boost::json::array{"true"}}, {"env", boost::json::object{}},
-             {"resources", boost::json::object{{"cpus", 1}, {"memory_mb", 128}, {"disk_mb", 64}}}}) {
+             {"org", "acme"},
+             {"repo", "app"},
+             {"image", "nimbus/base"},
+             {"timeout_s", 60},
+             {"command", boost::json::array{"true"}},
+             {"env", boost::json::object{}},
+             {"resources",
+              boost::json::object{{"cpus", 1}, {"memory_mb", 128}, {"disk_mb", 64}}}}) {
       if (!spec.contains(key)) spec[key] = value;
     }
     Job& job = jobs[id];
@@ -165,11 +170,10 @@ class FakeControl {
     const auto fence = parse_json_object(request.body).value().at("fence").as_int64();
     if (job == nullptr || job->stale || job->fence != fence) co_return stale();
     ++job->renewals;
-    co_return net::Response::json(
-        200, boost::json::serialize(boost::json::object{
-                 {"expires_at", expiry()},
-                 {"cancel", job->cancel},
-                 {"job_token", "token-" + request.parameter("id")}}));
+    co_return net::Response::json(200, boost::json::serialize(boost::json::object{
+                                           {"expires_at", expiry()},
+                                           {"cancel", job->cancel},
+                                           {"job_token", "token-" + request.parameter("id")}}));
   }
 
   net::Response take_event(net::Request& request) {

@@ -1,5 +1,5 @@
-// Places without privileges: the gateway listens on a loopback port, and what would be made on a host
-// is noted. Share one FakeHostState between two agents to play a restart.
+// Places without privileges: the gateway listens on a loopback port, and what would be made on a
+// host is noted. Share one FakeHostState between two agents to play a restart.
 //
 // Threads: any, as Places asks.
 #pragma once

@@ -25,10 +25,23 @@ constexpr std::string_view kForwarded[] = {"/v1/traces", "/v1/logs", "/v1/metric
                                            "/twirp/",    "/blobs/",  "/v2"};
 
 // Fields that belong to one connection, or that the gateway decides.
-constexpr std::string_view kNotForwarded[] = {
-    "host", "authorization", "proxy-authorization", "cookie", "connection", "keep-alive",
-    "te", "trailer", "transfer-encoding", "upgrade", "content-length", "x-request-id",
-    "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "expect"};
+constexpr std::string_view kNotForwarded[] = {"host",
+                                              "authorization",
+                                              "proxy-authorization",
+                                              "cookie",
+                                              "connection",
+                                              "keep-alive",
+                                              "te",
+                                              "trailer",
+                                              "transfer-encoding",
+                                              "upgrade",
+                                              "content-length",
+                                              "x-request-id",
+                                              "forwarded",
+                                              "x-forwarded-for",
+                                              "x-forwarded-proto",
+                                              "x-forwarded-host",
+                                              "expect"};
 
 bool is_forwarded_field(std::string_view name) {
   return std::none_of(std::begin(kNotForwarded), std::end(kNotForwarded),
@@ -37,8 +50,8 @@ bool is_forwarded_field(std::string_view name) {
 
 bool is_forwarded_path(std::string_view path) {
   return std::any_of(std::begin(kForwarded), std::end(kForwarded), [&](std::string_view start) {
-    return path == start || (path.starts_with(start) &&
-                             (start.ends_with('/') || path[start.size()] == '/'));
+    return path == start ||
+           (path.starts_with(start) && (start.ends_with('/') || path[start.size()] == '/'));
   });
 }
 
@@ -110,7 +123,8 @@ Task<Response> Gateway::State::job(std::shared_ptr<State> self, Request& request
   }
   if (!self->work && wait > Duration(0)) (void)co_await self->changed.wait(wait);
   if (!self->work || self->closed) co_return Response::empty(204);
-  // A guest asks until it has its job; after that it never does, so asking again is not a second run.
+  // A guest asks until it has its job; after that it never does, so asking again is not a second
+  // run.
   if (!self->given) {
     self->given = true;
     self->work->on_given();
@@ -199,8 +213,8 @@ Task<Response> Gateway::State::proxy(std::shared_ptr<State> self, Request& reque
   out.answer_bytes_max = kProxiedAnswerBytesMax;
   std::string target = request.target;
   ++self->proxied;
-  auto answer = co_await self->control.forward(std::move(out), std::move(target),
-                                               self->work->job_token());
+  auto answer =
+      co_await self->control.forward(std::move(out), std::move(target), self->work->job_token());
   --self->proxied;
   if (!answer) co_return net::problem(answer.error());
   Response response;

@@ -1,6 +1,7 @@
 // The HTTP server inside one slot: all that its guest can reach. It hands out the job, takes lines,
-// start and end, passes signals on, and forwards telemetry, cache and registry requests with the job
-// token in the place of whatever the guest sent. Whose requests they are is known from the socket.
+// start and end, passes signals on, and forwards telemetry, cache and registry requests with the
+// job token in the place of whatever the guest sent. Whose requests they are is known from the
+// socket.
 //
 // A guest is hostile: bodies, connections and requests in flight are bounded, nothing it says is
 // believed beyond its own job, and no answer carries a credential.

@@ -15,8 +15,9 @@ constexpr std::chrono::hours kTokenLife{24 * 6};
 
 std::string attributes(ExecutionKey key, const model::JobSpec& spec) {
   // Values are percent-encoded (OpenTelemetry, W3C Baggage).
-  return "nimbus.org=" + net::percent_encode(spec.org) + ",nimbus.repo=" +
-         net::percent_encode(spec.repo) + ",nimbus.job_id=" + std::to_string(key.job.value);
+  return "nimbus.org=" + net::percent_encode(spec.org) +
+         ",nimbus.repo=" + net::percent_encode(spec.repo) +
+         ",nimbus.job_id=" + std::to_string(key.job.value);
 }
 
 }  // namespace

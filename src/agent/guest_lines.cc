@@ -25,7 +25,8 @@ Result<int64_t> check_line(std::string_view text) {
     return fail(Code::bad_request, "field 'text' is missing");
   }
   if (words->get_string().size() > model::kLogLineBytesMax) {
-    return fail(Code::bad_request, "line is longer than " + std::to_string(model::kLogLineBytesMax));
+    return fail(Code::bad_request,
+                "line is longer than " + std::to_string(model::kLogLineBytesMax));
   }
   return read_int(line, "seq", 1, kSeqMax);
 }
@@ -45,8 +46,8 @@ Result<NewLines> read_new_lines(std::string_view ndjson, int64_t last_seq, bool 
     ++number;
     const int64_t seq = TRY_IN("line " + std::to_string(number), check_line(text));
     if (previous != 0 && seq != previous + 1) {
-      return fail(Code::bad_request, "seq " + std::to_string(seq) + " follows " +
-                                         std::to_string(previous));
+      return fail(Code::bad_request,
+                  "seq " + std::to_string(seq) + " follows " + std::to_string(previous));
     }
     if (previous == 0 && seq > last_seq + 1 && !any_start) {
       return fail(Code::conflict, "lines " + std::to_string(last_seq + 1) + " to " +

@@ -97,8 +97,8 @@ TEST_CASE("the job's own variables win over Nimbus's and the image's") {
   spec.org = "a,b=c";
   spec.repo = "app";
   spec.env = {{"CI", "no"}, {"MINE", "1"}};
-  const auto env = job_environment({{12}, {3}}, spec, {"PATH=/opt/bin", "CI=maybe", "broken"},
-                                   from_us(0));
+  const auto env =
+      job_environment({{12}, {3}}, spec, {"PATH=/opt/bin", "CI=maybe", "broken"}, from_us(0));
   CHECK_EQ(env.at("CI"), "no");
   CHECK_EQ(env.at("PATH"), "/opt/bin");
   CHECK_EQ(env.at("OTEL_RESOURCE_ATTRIBUTES"),

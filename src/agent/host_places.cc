@@ -52,8 +52,8 @@ class HostPlaces final : public Places {
     place.name = "slot-" + std::to_string(index);
     place.directory = options_.run_directory + "/" + place.name;
     const os::SlotNetwork network = networks_.describe(index);
-    place.network = vm::Network{network.namespace_path, std::string(os::kTapName),
-                                std::string(os::kGuestMac)};
+    place.network =
+        vm::Network{network.namespace_path, std::string(os::kTapName), std::string(os::kGuestMac)};
     if (cgroups_) place.cgroup = cgroup_parent() + "/" + place.name;
     if (::geteuid() == 0) place.uid = kFirstUid + static_cast<uid_t>(index);
     return place;
@@ -107,7 +107,8 @@ class HostPlaces final : public Places {
   Result<std::vector<int>> list() override {
     std::vector<int> found = numbers_in(options_.run_directory, "slot-");
     for (const int index : numbers_in(options_.directory, "scratch-")) found.push_back(index);
-    for (const os::SlotNetwork& network : TRY(networks_.list_slots())) found.push_back(network.index);
+    for (const os::SlotNetwork& network : TRY(networks_.list_slots()))
+      found.push_back(network.index);
     if (cgroups_) {
       for (const std::string& name : TRY(os::Cgroup::list(cgroup_parent()))) {
         const size_t dash = name.rfind('-');
@@ -138,10 +139,10 @@ class HostPlaces final : public Places {
     if (cgroups_) {
       if (auto group = os::Cgroup::open(place.cgroup)) TRY(group->kill());
     }
-    struct stat handle {};
+    struct stat handle{};
     if (::stat(place.network->namespace_path.c_str(), &handle) != 0) return {};
     for (const int pid : numbers_in("/proc", "")) {
-      struct stat its {};
+      struct stat its{};
       const std::string path = "/proc/" + std::to_string(pid) + "/ns/net";
       if (::stat(path.c_str(), &its) != 0 || its.st_ino != handle.st_ino ||
           its.st_dev != handle.st_dev || pid == ::getpid()) {
@@ -194,7 +195,8 @@ Result<std::unique_ptr<Places>> make_host_places(HostPlacesOptions options) {
   network.instance = options.instance;
   network.egress = options.egress;
   if (options.egress) network.gateway_udp_ports = {kDnsPort};
-  auto networks = TRY_IN("preparing the slots' networks", os::SlotNetworks::open(std::move(network)));
+  auto networks =
+      TRY_IN("preparing the slots' networks", os::SlotNetworks::open(std::move(network)));
   const os::CgroupSupport support = os::Cgroup::find_support();
   const bool cgroups = support.kind != os::CgroupKind::unavailable;
   if (!cgroups) {

@@ -54,7 +54,8 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Time now
 
 Result<std::vector<JournaledExecution>> Journal::read() {
   std::vector<JournaledExecution> executions;
-  TRY_IN("reading the agent's journal", database_->read_now([&](db::Transaction& tx) -> Result<void> {
+  TRY_IN("reading the agent's journal", database_->read_now([&](db::Transaction& tx)
+                                                                -> Result<void> {
     executions.clear();
     const auto rows = TRY(tx.query(
         "SELECT e.job, e.fence, e.slot, e.assignment, e.lease_expires_us, e.started, e.log_seq, "
@@ -71,9 +72,9 @@ Result<std::vector<JournaledExecution>> Journal::read() {
       execution.event_seq = row.integer(7);
       execution.ended = row.integer(8) != 0;
       execution.machine = row.find_text(9).value_or("");
-      const auto events = TRY(tx.query(
-          "SELECT seq, body FROM events WHERE job = $1 AND fence = $2 ORDER BY seq",
-          execution.key.job.value, execution.key.fence.value));
+      const auto events =
+          TRY(tx.query("SELECT seq, body FROM events WHERE job = $1 AND fence = $2 ORDER BY seq",
+                       execution.key.job.value, execution.key.fence.value));
       for (const db::Row& event : events) {
         execution.events.push_back({event.integer(0), event.text(1)});
       }
@@ -108,7 +109,8 @@ Task<Result<void>> Journal::run(db::Work work) {
 
 Task<Result<void>> Journal::begin(JournaledExecution e) {
   return run([e = std::move(e)](db::Transaction& tx) -> Result<void> {
-    TRY(tx.run("INSERT INTO executions (job, fence, slot, assignment, lease_expires_us, started, "
+    TRY(
+        tx.run("INSERT INTO executions (job, fence, slot, assignment, lease_expires_us, started, "
                "log_seq, event_seq, ended) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, 0)",
                e.key.job.value, e.key.fence.value, e.slot, e.assignment, e.lease_expires_at));
     return {};

@@ -1,7 +1,7 @@
 // The agent's memory across its own death: every step of an execution is written here before it is
 // taken, and every report before it is sent. After a restart it says which VM belongs to which job,
-// and what the server has not been told yet. It outlives the process, not the machine's power: no VM
-// outlives that either, and a commit that waits for no disk lets a job start at once.
+// and what the server has not been told yet. It outlives the process, not the machine's power: no
+// VM outlives that either, and a commit that waits for no disk lets a job start at once.
 //
 // Threads: the loop's (Tasks); `open` and `read` block and are for start-up.
 // Not here: log lines (spool.h), the state of what runs (execution.h).
@@ -37,12 +37,12 @@ struct JournaledExecution {
   int slot = -1;
   std::string assignment;  // as received, without its token
   Time lease_expires_at;
-  std::string machine;     // vm::MachineIdentity as JSON; empty: not booted yet
-  bool started = false;    // the guest has said so
-  int64_t log_seq = 0;     // about the last line that was forwarded
+  std::string machine;                 // vm::MachineIdentity as JSON; empty: not booted yet
+  bool started = false;                // the guest has said so
+  int64_t log_seq = 0;                 // about the last line that was forwarded
   std::vector<JournaledEvent> events;  // not accepted yet, in order
-  int64_t event_seq = 0;   // the last one used
-  bool ended = false;      // its last event is written; no VM belongs to it any more
+  int64_t event_seq = 0;               // the last one used
+  bool ended = false;                  // its last event is written; no VM belongs to it any more
 };
 
 class Journal {

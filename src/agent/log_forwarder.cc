@@ -152,8 +152,8 @@ Task<Result<void>> LogForwarder::deliver_or_spool(std::string frame) {
     auto delivered = co_await deliver(frame);
     if (delivered) co_return Result<void>{};
     if (!worth_retrying(delivered.error().code)) co_return delivered;
-    log_debug("lines are spooled", {{"job", options_.key.job.value},
-                                    {"reason", delivered.error().message}});
+    log_debug("lines are spooled",
+              {{"job", options_.key.job.value}, {"reason", delivered.error().message}});
   }
   co_return co_await spool(std::move(frame));
 }
@@ -271,8 +271,9 @@ Task<void> LogForwarder::close(bool keep) {
   const auto file = co_await file_.take();
   const uint64_t left = spool_->size_bytes();
   if (left > 0) {
-    log_warn(keep ? "lines could not be delivered, their spool is kept" : "spooled lines are dropped",
-             {{"job", options_.key.job.value}, {"bytes", left}, {"file", options_.spool_path}});
+    log_warn(
+        keep ? "lines could not be delivered, their spool is kept" : "spooled lines are dropped",
+        {{"job", options_.key.job.value}, {"bytes", left}, {"file", options_.spool_path}});
   }
   budget_.give_back(options_.org, left);
   spooled_bytes_.set(static_cast<double>(budget_.used()));

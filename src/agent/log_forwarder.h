@@ -1,7 +1,7 @@
-// One execution's way out for lines and telemetry. While the server answers, a batch is acknowledged
-// to the guest when the server has made it durable; while it does not, when it is on this disk, in
-// the spool, from which it is delivered in order later. With the spool's budget spent the guest is
-// told to wait: nothing is dropped.
+// One execution's way out for lines and telemetry. While the server answers, a batch is
+// acknowledged to the guest when the server has made it durable; while it does not, when it is on
+// this disk, in the spool, from which it is delivered in order later. With the spool's budget spent
+// the guest is told to wait: nothing is dropped.
 //
 // The seq of lines is watched: they leave without gap or repetition, and the agent's own last words
 // get the numbers after the guest's.
@@ -54,7 +54,8 @@ class LogForwarder : public std::enable_shared_from_this<LogForwarder> {
   Task<Result<void>> resume();
   void set_token(Secret token);
 
-  // The last seq that is safe. unavailable: try again later; bad_request, conflict: the guest's fault.
+  // The last seq that is safe. unavailable: try again later; bad_request, conflict: the guest's
+  // fault.
   Task<Result<int64_t>> take_lines(std::string ndjson);
   // unavailable: try again later. The answer's body is empty when the export was spooled.
   Task<Result<net::ClientResponse>> take_otlp(OtlpExport request);
@@ -68,8 +69,8 @@ class LogForwarder : public std::enable_shared_from_this<LogForwarder> {
   Task<void> close(bool keep);
 
   int64_t last_seq() const { return last_seq_; }
-  // Whether `seq` is the last line's. An agent that has restarted may know less than its guest, whose
-  // lines were all acknowledged by its earlier life: then the guest is right.
+  // Whether `seq` is the last line's. An agent that has restarted may know less than its guest,
+  // whose lines were all acknowledged by its earlier life: then the guest is right.
   bool ends_with(int64_t seq);
 
  private:
@@ -88,8 +89,8 @@ class LogForwarder : public std::enable_shared_from_this<LogForwarder> {
   Counter& lines_;
   Counter& refused_;
   Gauge& spooled_bytes_;
-  LoopLock order_;       // one batch of lines at a time
-  LoopLock file_;        // the spool's file
+  LoopLock order_;  // one batch of lines at a time
+  LoopLock file_;   // the spool's file
   net::Notifier changed_;
   std::unique_ptr<Spool> spool_;
   Secret token_;

@@ -30,25 +30,25 @@ struct WarmShape {
 };
 
 struct AgentOptions {
-  std::string server;              // "http://127.0.0.1:8080", of control and all other roles
-  std::string name;                // shown to people; empty: the host's name
-  Secret enrollment_token;         // needed once, while there is no credential
-  std::string directory;           // the agent's own: credential, journal, scratch disks, spool
-  std::string run_directory;       // sockets of the VMs; a short path, made when absent
+  std::string server;         // "http://127.0.0.1:8080", of control and all other roles
+  std::string name;           // shown to people; empty: the host's name
+  Secret enrollment_token;    // needed once, while there is no credential
+  std::string directory;      // the agent's own: credential, journal, scratch disks, spool
+  std::string run_directory;  // sockets of the VMs; a short path, made when absent
   int slots = 2;
-  int warm = 0;                    // of the slots
+  int warm = 0;  // of the slots
   WarmShape warm_shape;
   std::string kernel;
   std::string initramfs;
   std::string version;
-  std::string resolver;            // address of the DNS server for guests; empty: the host's own
+  std::string resolver;  // address of the DNS server for guests; empty: the host's own
   uint64_t spool_bytes_max = uint64_t{1} << 30;
 
   Duration poll_wait = std::chrono::seconds(15);
-  Duration boot_timeout = std::chrono::seconds(90);     // until the guest asks for its job
-  Duration cancel_grace = std::chrono::seconds(1);      // between SIGTERM and SIGKILL in the guest
-  Duration lease_grace = std::chrono::seconds(30);      // past the lease, while the server is away
-  Duration report_hold = std::chrono::seconds(120);     // for spooled lines to go before the end does
+  Duration boot_timeout = std::chrono::seconds(90);  // until the guest asks for its job
+  Duration cancel_grace = std::chrono::seconds(1);   // between SIGTERM and SIGKILL in the guest
+  Duration lease_grace = std::chrono::seconds(30);   // past the lease, while the server is away
+  Duration report_hold = std::chrono::seconds(120);  // for spooled lines to go before the end does
   Duration retry_first = std::chrono::milliseconds(200);
   Duration retry_max = std::chrono::seconds(5);
 };

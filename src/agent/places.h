@@ -22,8 +22,8 @@ struct Place {
   std::string name;       // of the VM in it: "slot-0"
   std::string directory;  // for the VM's sockets; a short path
   std::optional<vm::Network> network;
-  std::string cgroup;     // "" where there is none
-  uid_t uid = 0;          // the monitor's user and group; 0: the agent's own
+  std::string cgroup;  // "" where there is none
+  uid_t uid = 0;       // the monitor's user and group; 0: the agent's own
 };
 
 struct PlaceSize {

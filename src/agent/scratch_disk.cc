@@ -21,8 +21,18 @@ constexpr Duration kMkfsTime = std::chrono::seconds(60);
 Result<void> make_file_system(const std::string& path) {
   os::SpawnOptions options;
   // Nothing on this disk outlives its VM: no journal, no reserve for root, tables made when used.
-  options.argv = {kMkfs, "-q", "-F", "-t", "ext4", "-m", "0", "-O", "^has_journal",
-                  "-E", "lazy_itable_init=1,nodiscard,root_owner=0:0", path};
+  options.argv = {kMkfs,
+                  "-q",
+                  "-F",
+                  "-t",
+                  "ext4",
+                  "-m",
+                  "0",
+                  "-O",
+                  "^has_journal",
+                  "-E",
+                  "lazy_itable_init=1,nodiscard,root_owner=0:0",
+                  path};
   options.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "MKE2FS_CONFIG=/dev/null"};
   auto process = TRY_IN("running mke2fs", os::Process::spawn(options));
   const auto exit = process.wait_exit_blocking(kMkfsTime);

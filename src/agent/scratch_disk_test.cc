@@ -20,7 +20,7 @@ TEST_CASE("a scratch disk is a sparse file system, copied from a template made o
   const std::string folder = ::mkdtemp(name);
   for (const char* disk : {"/one", "/two"}) {
     REQUIRE(make_scratch_disk(folder, 64, folder + disk));
-    struct stat status {};
+    struct stat status{};
     REQUIRE_EQ(::stat((folder + disk).c_str(), &status), 0);
     CHECK_EQ(status.st_size, off_t{64} << 20);
     CHECK_LT(status.st_blocks * 512, off_t{8} << 20);

@@ -100,7 +100,7 @@ Task<void> Slot::wait_for_work() {
       co_await warm_up();
     } else {
       (void)co_await changed_.wait(machine_ || now >= warm_again_at_ ? kForever
-                                                                    : warm_again_at_ - now);
+                                                                     : warm_again_at_ - now);
     }
   }
 }
@@ -126,8 +126,8 @@ Task<void> Slot::watch_warm(std::shared_ptr<vm::Machine> machine) {
     context_.on_change();
     const vm::Exit exit = co_await machine->wait_exit();
     if (machine != machine_ || state_ != State::idle) co_return;
-    log_warn("VM kept ready has ended", {{"slot", index_}, {"how", vm::to_string(exit.kind)},
-                                         {"detail", exit.detail}});
+    log_warn("VM kept ready has ended",
+             {{"slot", index_}, {"how", vm::to_string(exit.kind)}, {"detail", exit.detail}});
   } else if (state_ == State::idle && !assigned_) {
     log_warn("VM kept ready did not start in time",
              {{"slot", index_}, {"console", machine->console_tail(1024)}});
@@ -158,8 +158,8 @@ Task<Result<void>> Slot::open_gateway() {
   };
   CO_TRY_ASSIGN(auto socket, co_await context_.execution.loop.blocking(std::move(listen_dns)));
   if (!socket) co_return Result<void>{};
-  CO_TRY_ASSIGN(names_, DnsForwarder::open(context_.execution.loop, std::move(socket),
-                                           *context_.resolver));
+  CO_TRY_ASSIGN(names_,
+                DnsForwarder::open(context_.execution.loop, std::move(socket), *context_.resolver));
   co_return Result<void>{};
 }
 
@@ -189,15 +189,15 @@ Task<Result<void>> Slot::boot(WarmShape shape) {
   spec.cgroup = place_.cgroup;
   spec.uid = spec.gid = place_.uid;
   context_.execution.loop.spawn(time_boot(), "time boot");
-  CO_TRY_ASSIGN(std::unique_ptr<vm::Machine> machine, co_await context_.driver.boot(std::move(spec)));
+  CO_TRY_ASSIGN(std::unique_ptr<vm::Machine> machine,
+                co_await context_.driver.boot(std::move(spec)));
   machine_ = std::move(machine);
   std::string identity = vm::to_json(machine_->identity());
   co_return co_await context_.execution.journal.set_machine(index_, std::move(identity));
 }
 
 Task<void> Slot::run_assigned() {
-  auto execution =
-      std::make_shared<Execution>(context_.execution, std::move(*assigned_), index_);
+  auto execution = std::make_shared<Execution>(context_.execution, std::move(*assigned_), index_);
   assigned_.reset();
   if (auto begun = co_await execution->begin(); !begun) {
     // Not in the journal, not run: the lease runs out and the job goes to another.
@@ -230,8 +230,11 @@ Task<void> Slot::run_assigned() {
 Task<void> Slot::run_adopted() {
   const auto execution = std::move(adopted_);
   if (auto opened = co_await open_gateway(); !opened) {
-    Verdict lost{Verdict::Kind::finished, model::JobResult::failed, {},
-                 "the agent restarted: " + opened.error().message, false};
+    Verdict lost{Verdict::Kind::finished,
+                 model::JobResult::failed,
+                 {},
+                 "the agent restarted: " + opened.error().message,
+                 false};
     co_await finish(execution, std::move(lost));
     co_return;
   }
@@ -239,8 +242,8 @@ Task<void> Slot::run_adopted() {
   co_await finish(execution, std::move(verdict));
 }
 
-// A guest's own word can be passed on at once; in every other case the VM must be gone before anyone
-// may hear that the execution is over, or two could run.
+// A guest's own word can be passed on at once; in every other case the VM must be gone before
+// anyone may hear that the execution is over, or two could run.
 Task<void> Slot::finish(std::shared_ptr<Execution> execution, Verdict verdict) {
   const std::string console = machine_ ? machine_->console_tail(kConsoleTailBytes) : "";
   if (!verdict.by_guest) co_await tear_down();

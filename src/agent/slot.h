@@ -1,5 +1,5 @@
-// One slot's life: made, perhaps with a VM booted ahead, given a job, emptied, made again. Private to
-// the agent.
+// One slot's life: made, perhaps with a VM booted ahead, given a job, emptied, made again. Private
+// to the agent.
 //
 // Threads: the loop's.
 #pragma once
@@ -25,9 +25,9 @@ struct SlotContext {
   const ImageLookup& images;
   std::optional<DnsResolver> resolver;  // none: guests have no names
   bool stopping = false;
-  Duration stop_at{0};                 // steady; for jobs that run when stopping
-  std::function<bool()> wants_warm;    // one more slot should keep a VM ready
-  std::function<void()> on_change;     // a slot became free, busy, warm or cold
+  Duration stop_at{0};               // steady; for jobs that run when stopping
+  std::function<bool()> wants_warm;  // one more slot should keep a VM ready
+  std::function<void()> on_change;   // a slot became free, busy, warm or cold
   std::function<void(std::shared_ptr<Execution>)> on_execution;
 };
 
@@ -79,7 +79,7 @@ class Slot {
   State state_ = State::making;
   net::Notifier changed_;
   Place place_;
-  std::optional<WarmShape> shape_;       // of the VM that is here or being booted
+  std::optional<WarmShape> shape_;  // of the VM that is here or being booted
   ImageRoot image_;
   std::shared_ptr<vm::Machine> machine_;
   bool machine_ended_ = false;

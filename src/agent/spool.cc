@@ -30,7 +30,8 @@ constexpr std::array<uint32_t, 256> make_crc_table() {
   std::array<uint32_t, 256> table{};
   for (uint32_t i = 0; i < 256; ++i) {
     uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = (value >> 1U) ^ ((value & 1U) != 0 ? 0x82f63b78U : 0U);
+    for (int bit = 0; bit < 8; ++bit)
+      value = (value >> 1U) ^ ((value & 1U) != 0 ? 0x82f63b78U : 0U);
     table[i] = value;
   }
   return table;
@@ -104,7 +105,7 @@ Spool::~Spool() {
 }
 
 Result<void> Spool::find_end() {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd_, &status) != 0) return fail(errno_error("stat", errno));
   const auto size = static_cast<uint64_t>(status.st_size);
   FileHeader header{};

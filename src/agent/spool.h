@@ -3,8 +3,8 @@
 // checksum; after a crash a torn last frame is cut off, and a frame whose bytes have changed ends
 // the file with `corrupt`, never with wrong bytes.
 //
-// All spools of an agent draw on one SpoolBudget, with a bound per org below the agent's own, so one
-// org's storm leaves room for the others.
+// All spools of an agent draw on one SpoolBudget, with a bound per org below the agent's own, so
+// one org's storm leaves room for the others.
 //
 // Threads: one at a time; append and read block on the disk.
 #pragma once

@@ -78,7 +78,8 @@ TEST_CASE("a frame whose bytes have changed is corrupt, never served") {
     auto spool = open(folder);
     REQUIRE(spool->append("precious"));
   }
-  flip_byte(folder.file(), static_cast<std::streamoff>(std::filesystem::file_size(folder.file())) - 3);
+  flip_byte(folder.file(),
+            static_cast<std::streamoff>(std::filesystem::file_size(folder.file())) - 3);
   auto spool = open(folder);
   const auto frame = spool->read();
   REQUIRE_FALSE(frame);

@@ -2,9 +2,10 @@
 // is taken as it is, lines that make no sense are passed over. Pure functions.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <string_view>
-#include <sys/types.h>
 #include <vector>
 
 namespace nimbus::guest {

@@ -8,7 +8,7 @@ namespace nimbus::guest {
 
 constexpr size_t kFileBytesMax = size_t{4} << 20;
 
-std::string read_file(const std::string& path);  // "" when it cannot be read
+std::string read_file(const std::string& path);                   // "" when it cannot be read
 bool write_file(const std::string& path, std::string_view text);  // false: see errno
 bool append_file(const std::string& path, std::string_view text);
 

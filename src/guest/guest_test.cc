@@ -124,8 +124,9 @@ TEST_CASE("the end is reported with the number of the last line") {
 }
 
 TEST_CASE("a user is found with groups and home") {
-  const Account account = find_account("root:x:0:0:root:/root:/bin/sh\nrunner:x:1001:121:,,,:/home/r:/bin/sh\n",
-                                       "docker:x:122:bob,runner\nrunner:x:121:\nnone:x:7:\n", "runner");
+  const Account account =
+      find_account("root:x:0:0:root:/root:/bin/sh\nrunner:x:1001:121:,,,:/home/r:/bin/sh\n",
+                   "docker:x:122:bob,runner\nrunner:x:121:\nnone:x:7:\n", "runner");
   CHECK(account.known);
   CHECK_EQ(account.uid, 1001);
   CHECK_EQ(account.gid, 121);
@@ -134,7 +135,8 @@ TEST_CASE("a user is found with groups and home") {
 }
 
 TEST_CASE("an image without the user never gives root") {
-  const Account account = find_account("root:x:0:0:root:/root:/bin/sh\nrunner:x:nonsense\n", "", "runner");
+  const Account account =
+      find_account("root:x:0:0:root:/root:/bin/sh\nrunner:x:nonsense\n", "", "runner");
   CHECK_FALSE(account.known);
   CHECK_EQ(account.uid, 1000);
   CHECK_EQ(account.home, "/home/runner");

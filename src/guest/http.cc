@@ -197,7 +197,8 @@ Result<bool> Connection::write_some() {
         ::send(fd_, request_.data() + written_, request_.size() - written_, MSG_NOSIGNAL);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) return false;
-    if (count < 0) return fail(Code::unavailable, errno_error("send to the gateway", errno).message);
+    if (count < 0)
+      return fail(Code::unavailable, errno_error("send to the gateway", errno).message);
     written_ += static_cast<size_t>(count);
   }
   return true;

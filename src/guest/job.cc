@@ -92,7 +92,8 @@ Outcome classify(const Ending& ending) {
     outcome.reason = "exit code " + std::to_string(*outcome.exit_code);
   } else {
     const int signal = WTERMSIG(ending.wait_status);
-    outcome.reason = "killed by signal " + std::to_string(signal) + " (" + signal_name(signal) + ")";
+    outcome.reason =
+        "killed by signal " + std::to_string(signal) + " (" + signal_name(signal) + ")";
   }
   return outcome;
 }

@@ -24,8 +24,8 @@ struct GuestJob {
   std::string workdir;
   std::chrono::seconds timeout{0};
   std::string hostname;
-  int64_t time_ns = 0;   // the wall clock to set; 0: leave it
-  std::string entropy;   // fresh bytes for the kernel's pool; may be empty
+  int64_t time_ns = 0;  // the wall clock to set; 0: leave it
+  std::string entropy;  // fresh bytes for the kernel's pool; may be empty
 };
 
 // bad_request: the answer is not a job.
@@ -42,12 +42,12 @@ Result<int64_t> parse_acked(std::string_view body);
 
 // How the job's first process ended and what was seen on the way.
 struct Ending {
-  int wait_status = 0;                 // as of waitpid
-  bool cancelled = false;              // told to stop while it ran
-  bool timed_out = false;              // stopped at its deadline
+  int wait_status = 0;     // as of waitpid
+  bool cancelled = false;  // told to stop while it ran
+  bool timed_out = false;  // stopped at its deadline
   std::chrono::seconds timeout{0};
-  bool out_of_memory = false;          // the kernel killed a process of it
-  bool disk_full = false;              // its file system had no space left
+  bool out_of_memory = false;  // the kernel killed a process of it
+  bool disk_full = false;      // its file system had no space left
 };
 
 struct Outcome {

@@ -22,7 +22,9 @@ constexpr rlim_t kOpenFilesMax = 65536;
 // Orders travel as one blob: a length, then for each text its length and bytes.
 class Packer {
  public:
-  void number(uint64_t value) { bytes_.append(reinterpret_cast<const char*>(&value), sizeof value); }
+  void number(uint64_t value) {
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
   void text(std::string_view value) {
     number(value.size());
     bytes_ += value;

@@ -18,10 +18,10 @@ namespace nimbus::guest {
 
 // Everything that the new program starts with.
 struct Launch {
-  std::vector<std::string> command;          // looked up in env's PATH when it has no slash
+  std::vector<std::string> command;  // looked up in env's PATH when it has no slash
   std::map<std::string, std::string> env;
   std::string workdir;
-  bool drop_privileges = true;               // false in tests: stay who we are
+  bool drop_privileges = true;  // false in tests: stay who we are
   Account account;
 };
 
@@ -35,8 +35,8 @@ class Launcher {
 
   // Gives the orders. The process may already be gone (unavailable).
   Result<void> start(const Launch& launch);
-  // After `start`: 0 once the program runs, the errno of what kept it from running otherwise. Blocks
-  // until one of both is certain; nothing but execve of the job lies in between.
+  // After `start`: 0 once the program runs, the errno of what kept it from running otherwise.
+  // Blocks until one of both is certain; nothing but execve of the job lies in between.
   int await_start();
 
   pid_t pid() const { return pid_; }

@@ -1,8 +1,8 @@
 // From the bytes that a job prints to the numbered lines that leave the VM.
 //
 // LineSplitter cuts one stream into lines of valid UTF-8 without NUL, of at most kLogLineBytesMax
-// bytes each: ill-formed bytes and NUL become U+FFFD, longer lines are cut (`partial` on all but the
-// last piece), a CR before the line end goes. Outbox numbers the lines of all streams from 1
+// bytes each: ill-formed bytes and NUL become U+FFFD, longer lines are cut (`partial` on all but
+// the last piece), a CR before the line end goes. Outbox numbers the lines of all streams from 1
 // without gaps and keeps them, encoded, until the gateway has acknowledged them.
 //
 // Threads: one.

@@ -62,7 +62,9 @@ TEST_CASE("a stream that ends after a partial line adds nothing") {
 TEST_CASE("NUL and bytes that are not UTF-8 are replaced") {
   Recorder recorder;
   recorder.feed(std::string_view("a\0b\xff\n", 5));
-  CHECK(recorder.lines == std::vector<Seen>{{"a\xef\xbf\xbd" "b\xef\xbf\xbd", false}});
+  CHECK(recorder.lines == std::vector<Seen>{{"a\xef\xbf\xbd"
+                                             "b\xef\xbf\xbd",
+                                             false}});
 }
 
 TEST_CASE("a line over the bound comes in pieces that cut no character") {

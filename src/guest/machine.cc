@@ -26,7 +26,7 @@
 namespace nimbus::guest {
 namespace {
 
-constexpr size_t kDiskFullBytes = size_t{1} << 20;   // less than that free counts as full
+constexpr size_t kDiskFullBytes = size_t{1} << 20;     // less than that free counts as full
 constexpr int64_t kReservedBytes = int64_t{16} << 20;  // of memory, for this process and the kernel
 constexpr const char* kUsualUser = "runner";
 
@@ -86,12 +86,12 @@ std::map<std::string, std::string> read_command_line() {
 
 std::string describe_machine() {
   utsname kernel{};
-  struct sysinfo memory {};
+  struct sysinfo memory{};
   (void)::uname(&kernel);
   (void)::sysinfo(&memory);
   const auto mebibytes = (memory.totalram * memory.mem_unit) >> 20U;
-  return std::string("nimbus-guest " NIMBUS_VERSION " on ") + kernel.sysname + " " + kernel.release +
-         " " + kernel.machine + ", " + std::to_string(::get_nprocs()) + " cpus, " +
+  return std::string("nimbus-guest " NIMBUS_VERSION " on ") + kernel.sysname + " " +
+         kernel.release + " " + kernel.machine + ", " + std::to_string(::get_nprocs()) + " cpus, " +
          std::to_string(mebibytes) + " MiB";
 }
 
@@ -103,8 +103,8 @@ std::string make_job_cgroup() {
     say("no cgroup for the job: " + std::string(std::strerror(errno)));
     return "";
   }
-  // The job hits its own limit before the kernel's: it is then killed at once, where the whole machine
-  // would first throw out and reread every program's pages for minutes.
+  // The job hits its own limit before the kernel's: it is then killed at once, where the whole
+  // machine would first throw out and reread every program's pages for minutes.
   const int64_t available = counter_in("/proc/meminfo", "MemAvailable:") * 1024;
   if (available > 2 * kReservedBytes) {
     (void)write_file(job + "/memory.max", std::to_string(available - kReservedBytes));
@@ -143,8 +143,8 @@ void MachineSurroundings::make_workdir(const std::string& path, const Account& a
     end = path.find('/', end + 1);
     const std::string folder = path.substr(0, end);
     if (::mkdir(folder.c_str(), 0755) != 0) continue;
-    const bool own = folder == account.home || folder == path ||
-                     folder.starts_with(account.home + "/");
+    const bool own =
+        folder == account.home || folder == path || folder.starts_with(account.home + "/");
     if (own) (void)!::chown(folder.c_str(), account.uid, account.gid);
   }
 }
@@ -161,7 +161,7 @@ bool MachineSurroundings::out_of_memory() {
 }
 
 bool MachineSurroundings::disk_full() {
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (::statvfs("/", &disk) != 0) return false;
   return disk.f_bavail * disk.f_frsize < kDiskFullBytes || (disk.f_files > 0 && disk.f_favail == 0);
 }

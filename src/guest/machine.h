@@ -1,6 +1,6 @@
 // The virtual machine around a job, set up by PID 1: kernel modules, disks, network, the image's
-// root. Each step that the job cannot do without fails with what was attempted; the rest are said on
-// the console and passed over.
+// root. Each step that the job cannot do without fails with what was attempted; the rest are said
+// on the console and passed over.
 //
 // Disks are known by their virtio serial: `image` (squashfs, read-only) and `scratch` (ext4, takes
 // all writes). Threads: one.

@@ -1,6 +1,6 @@
-// nimbus-guest: PID 1 of every VM. Sets the machine up, runs the one job its gateway gives it, powers
-// the machine off. A step that fails is said on the console, and the machine powers off, which the
-// agent takes for a failed boot.
+// nimbus-guest: PID 1 of every VM. Sets the machine up, runs the one job its gateway gives it,
+// powers the machine off. A step that fails is said on the console, and the machine powers off,
+// which the agent takes for a failed boot.
 #include <fcntl.h>
 #include <unistd.h>
 

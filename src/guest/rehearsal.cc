@@ -44,9 +44,10 @@ void rehearse(const std::string& cgroup, const Account& account, const std::stri
   while (::poll(&output, 1, kSilenceMilliseconds) > 0) {
     const ssize_t count = ::read(output.fd, buffer.data(), buffer.size());
     if (count <= 0) break;
-    splitter.feed({buffer.data(), static_cast<size_t>(count)}, [&](std::string_view text, bool partial) {
-      outbox.add(model::LogStream::out, text, 0, partial);
-    });
+    splitter.feed({buffer.data(), static_cast<size_t>(count)},
+                  [&](std::string_view text, bool partial) {
+                    outbox.add(model::LogStream::out, text, 0, partial);
+                  });
   }
   if (!outbox.empty()) (void)outbox.batch();
   (void)parse_acked(R"({"acked":1})");

@@ -44,7 +44,8 @@ struct Channel {
   bool ready(Steady::time_point now) const { return !connection.busy() && now >= retry_at; }
   void succeeded() { backoff = kRetryFirst; }
   void failed(Steady::time_point now, std::optional<int> retry_after_s = {}) {
-    retry_at = now + (retry_after_s ? milliseconds(std::clamp(*retry_after_s, 0, 5) * 1000) : backoff);
+    retry_at =
+        now + (retry_after_s ? milliseconds(std::clamp(*retry_after_s, 0, 5) * 1000) : backoff);
     backoff = std::min(backoff * 2, kRetryMax);
   }
 
@@ -87,8 +88,8 @@ struct Session::State {
   Ending ending;
   bool job_exited = false;
   bool leftovers_killed = false;
-  std::optional<Steady::time_point> deadline;   // SIGTERM then
-  std::optional<Steady::time_point> kill_at;    // SIGKILL then
+  std::optional<Steady::time_point> deadline;    // SIGTERM then
+  std::optional<Steady::time_point> kill_at;     // SIGKILL then
   std::optional<Steady::time_point> give_up_at;  // reporting ends then
   std::optional<Steady::time_point> exited_at;
   Steady::time_point next_look{};
@@ -128,7 +129,8 @@ Result<Outcome> Session::State::run() {
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
   ::signal(SIGPIPE, SIG_IGN);
-  if (::sigprocmask(SIG_BLOCK, &child, nullptr) != 0) return fail(errno_error("sigprocmask", errno));
+  if (::sigprocmask(SIG_BLOCK, &child, nullptr) != 0)
+    return fail(errno_error("sigprocmask", errno));
   child_fd = ::signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
   if (child_fd < 0) return fail(errno_error("signalfd", errno));
   launcher.emplace(TRY(Launcher::prepare(options.cgroup)));
@@ -346,9 +348,8 @@ void Session::State::read_streams(Steady::time_point now) {
     if (stream.fd >= 0 && !outbox.full()) read_stream(stream, now);
     if (stream.pending_since && now >= *stream.pending_since + options.partial_after) {
       const int64_t ts = now_ns();
-      stream.splitter.flush([&](std::string_view text, bool partial) {
-        outbox.add(stream.name, text, ts, partial);
-      });
+      stream.splitter.flush(
+          [&](std::string_view text, bool partial) { outbox.add(stream.name, text, ts, partial); });
       stream.pending_since.reset();
     }
   }

@@ -2,8 +2,8 @@
 // its end is reported. Everything happens in one poll loop over the gateway's two connections, the
 // job's two pipes and SIGCHLD, so nothing waits for anything but the slowest of them.
 //
-// Promises: lines leave in order and without gaps, a slow or absent gateway holds the job up instead
-// of losing lines, and every wait has a bound.
+// Promises: lines leave in order and without gaps, a slow or absent gateway holds the job up
+// instead of losing lines, and every wait has a bound.
 //
 // Threads: one; SIGCHLD is blocked and read from a descriptor. Not here: mounts, network and power
 // (machine.h).
@@ -38,15 +38,16 @@ class Surroundings {
 
 struct SessionOptions {
   Address gateway;
-  std::string cgroup;            // the job's cgroup directory, empty for none
-  std::string greeting;          // the text of the log's first line
+  std::string cgroup;    // the job's cgroup directory, empty for none
+  std::string greeting;  // the text of the log's first line
   bool drop_privileges = true;
   // Runs once, when the first question finds no job waiting: see rehearsal.h.
   std::function<void()> rehearse;
-  std::chrono::milliseconds partial_after{200};   // an unfinished line is shown after that
-  std::chrono::milliseconds leftover_grace{500};  // for background processes, once the job has ended
-  std::chrono::seconds timeout_grace{2};          // between SIGTERM and SIGKILL at the deadline
-  std::chrono::seconds report_time_max{600};      // for the gateway to take the last lines and the end
+  std::chrono::milliseconds partial_after{200};  // an unfinished line is shown after that
+  std::chrono::milliseconds leftover_grace{
+      500};                                   // for background processes, once the job has ended
+  std::chrono::seconds timeout_grace{2};      // between SIGTERM and SIGKILL at the deadline
+  std::chrono::seconds report_time_max{600};  // for the gateway to take the last lines and the end
 };
 
 class Session {

@@ -117,8 +117,8 @@ struct Here final : Surroundings {
 struct Run {
   std::vector<std::string> command;
   int timeout_s = 30;
-  int refuse_every = 0;     // every n-th lines request is refused or breaks off
-  std::string signal;       // answered to the first question for signals
+  int refuse_every = 0;  // every n-th lines request is refused or breaks off
+  std::string signal;    // answered to the first question for signals
   std::vector<boost::json::object> lines;
   boost::json::object finished;
   bool started_before_finished = false;
@@ -142,7 +142,8 @@ struct Run {
   std::string text(const std::string& stream) const {
     std::string all;
     for (const auto& line : lines) {
-      if (line.at("stream").as_string() == stream) all += std::string(line.at("text").as_string()) + "\n";
+      if (line.at("stream").as_string() == stream)
+        all += std::string(line.at("text").as_string()) + "\n";
     }
     return all;
   }

@@ -139,8 +139,7 @@ void load_modules() {
     if (trim(line).empty()) continue;
     const std::string path = "/modules/" + std::string(trim(line));
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    const bool loaded =
-        fd >= 0 && (::syscall(SYS_finit_module, fd, "", 0) == 0 || errno == EEXIST);
+    const bool loaded = fd >= 0 && (::syscall(SYS_finit_module, fd, "", 0) == 0 || errno == EEXIST);
     if (!loaded) say("cannot load " + path + ": " + std::strerror(errno));
     if (fd >= 0) ::close(fd);
   }

@@ -28,6 +28,7 @@ Result<JobEnd> parse_job_end(const json::object& job) {
   end.state = TRY(read_text(job, "state"));
   end.reason = TRY(find_text(job, "reason")).value_or("");
   end.exit_code = TRY(find_int(job, "exit_code"));
+  end.fence = TRY(find_int(job, "fence")).value_or(0);
   return end;
 }
 
@@ -40,13 +41,23 @@ struct Progress {
   int64_t missing = 0;
 };
 
+void begin_execution(int64_t fence, const Follow& follow, Progress& progress) {
+  if (fence == progress.fence) return;
+  if (progress.fence != 0) {
+    follow.talk("the job is tried again");
+    progress.seq = 0;
+  }
+  progress.fence = fence;
+}
+
 void take_event(const net::SseParser::Event& event, const Follow& follow, Progress& progress) {
   if (event.event == "line") {
     const auto line = parse_log_line(event.data);
     if (!line) return;
     if (line->fence != progress.fence) {
+      // What the caller has seen before is the first execution's.
+      progress.seq = progress.fence == 0 ? follow.after : 0;
       progress.fence = line->fence;
-      progress.seq = follow.after;
     }
     if (line->seq <= progress.seq) return;  // seen before the connection broke
     progress.seq = line->seq;
@@ -54,10 +65,7 @@ void take_event(const net::SseParser::Event& event, const Follow& follow, Progre
   } else if (event.event == "execution") {
     const auto body = parse_json_object(event.data);
     const auto fence = body ? find_int(*body, "fence") : Result<std::optional<int64_t>>();
-    if (!fence || !*fence || **fence == progress.fence) return;
-    if (progress.fence != 0) follow.talk("the job is tried again");
-    progress.fence = **fence;
-    progress.seq = 0;
+    if (fence && *fence) begin_execution(**fence, follow, progress);
   } else if (event.event == "end") {
     progress.ended = true;
     const auto body = parse_json_object(event.data);
@@ -69,7 +77,7 @@ void take_event(const net::SseParser::Event& event, const Follow& follow, Progre
 
 Task<Result<void>> follow_once(ApiClient& api, const Follow& follow, Progress& progress) {
   const std::string path = job_path(follow.job) + "/logs?follow=1&after=" +
-                           std::to_string(std::max(progress.seq, follow.after));
+                           std::to_string(progress.seq);
   auto request = api.request("GET", path);
   request.headers.set("Accept", "text/event-stream");
   net::SseParser parser;
@@ -140,6 +148,7 @@ int exit_status(const JobEnd& end) {
 
 Task<Result<JobEnd>> follow_job(ApiClient& api, Follow follow) {
   Progress progress;
+  progress.seq = follow.after;
   const auto over = std::make_shared<bool>(false);
   api.loop().spawn(tell_waiting(api, follow.job, follow.talk, over), "waiting");
   Duration pause = kPauseFirst;
@@ -175,6 +184,8 @@ Task<Result<JobEnd>> follow_job(ApiClient& api, Follow follow) {
       *over = true;
       co_return fail(now.error());
     }
+    // The server counts `after` in the latest execution, which may have begun meanwhile.
+    if (now && progress.fence != 0) begin_execution(now->fence, follow, progress);
     co_await api.loop().sleep(pause);
     pause = std::min<Duration>(pause * 2, kPauseMax);
   }

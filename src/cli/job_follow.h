@@ -30,6 +30,7 @@ struct JobEnd {
   std::string state;
   std::string reason;
   std::optional<int64_t> exit_code;
+  int64_t fence = 0;    // of its latest execution
   int64_t missing = 0;  // lines that the server knows to be lost
 };
 // The job's own exit status: its exit code, 124 when it timed out, 130 when it was cancelled, else 1.

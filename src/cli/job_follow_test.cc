@@ -72,7 +72,14 @@ Followed follow(const Scripted& server) {
   return out;
 }
 
-const std::string kFailed = R"({"state":"failed","reason":"exit code 7","exit_code":7})";
+JobEnd ended(const std::string& state, std::optional<int64_t> exit_code) {
+  JobEnd end;
+  end.state = state;
+  end.exit_code = exit_code;
+  return end;
+}
+
+const std::string kFailed = R"({"state":"failed","reason":"exit code 7","exit_code":7,"fence":1})";
 
 }  // namespace
 
@@ -103,6 +110,14 @@ TEST_CASE("a new execution starts its lines anew") {
   CHECK(followed.talk.find("the job is tried again") != std::string::npos);
 }
 
+TEST_CASE("an execution that began while the stream was broken is read from its first line") {
+  Scripted server({line(1, 1, "a") + line(1, 2, "b"), line(2, 1, "again") + kEnd},
+                  R"({"state":"failed","exit_code":7,"fence":2})");
+  const Followed followed = follow(server);
+  CHECK(followed.text == "a\nb\nagain\n");
+  CHECK(server.asked == std::vector<std::string>{"0", "0"});
+}
+
 TEST_CASE("a job that has ended is not waited for when its log cannot be read") {
   Scripted server({"503"}, kFailed);
   const Followed followed = follow(server);
@@ -121,13 +136,13 @@ TEST_CASE("a job nobody may see is not followed") {
 }
 
 TEST_CASE("the exit status is the job's own") {
-  CHECK(exit_status({.state = "succeeded", .reason = "", .exit_code = 0}) == 0);
-  CHECK(exit_status({.state = "failed", .reason = "", .exit_code = 7}) == 7);
-  CHECK(exit_status({.state = "failed", .reason = "disk full", .exit_code = std::nullopt}) == 1);
-  CHECK(exit_status({.state = "failed", .reason = "", .exit_code = 256}) == 1);
-  CHECK(exit_status({.state = "timed_out", .reason = "", .exit_code = std::nullopt}) == 124);
-  CHECK(exit_status({.state = "cancelled", .reason = "", .exit_code = std::nullopt}) == 130);
-  CHECK(exit_status({.state = "lost", .reason = "", .exit_code = std::nullopt}) == 1);
+  CHECK(exit_status(ended("succeeded", 0)) == 0);
+  CHECK(exit_status(ended("failed", 7)) == 7);
+  CHECK(exit_status(ended("failed", std::nullopt)) == 1);
+  CHECK(exit_status(ended("failed", 256)) == 1);
+  CHECK(exit_status(ended("timed_out", std::nullopt)) == 124);
+  CHECK(exit_status(ended("cancelled", std::nullopt)) == 130);
+  CHECK(exit_status(ended("lost", std::nullopt)) == 1);
 }
 
 TEST_CASE("a line that is not one is refused") {

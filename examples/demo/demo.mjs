@@ -92,6 +92,8 @@ class Nimbus {
       const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
       const health = await answer?.json().catch(() => undefined);
       const parts = Object.entries(health?.parts ?? {});
+      const { agent } = health?.parts ?? {};
+      if (agent?.status === 'unavailable') throw new DemoError(`jobs cannot run on this machine: ${agent.detail ?? 'see the log'}`);
       const waiting = parts.filter(([, part]) => part.status !== 'ok').map(([name, part]) => `${name} ${part.detail ?? part.status}`).join(', ');
       if (waiting && waiting !== told) console.log(`waiting: ${waiting}`);
       told = waiting;

@@ -4,14 +4,12 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <set>
 
-#include "agent/slot.h"
+#include "agent/agent_state.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "os/atomic_file.h"
 #include "os/cgroup.h"
-#include "os/lock_file.h"
 #include "os/process.h"
 
 namespace nimbus::agent {
@@ -54,55 +52,6 @@ Result<void> write_credential(const std::string& path, const Credential& credent
 
 }  // namespace
 
-struct Agent::State : std::enable_shared_from_this<State> {
-  State(AgentParts p, AgentOptions o, ImageLookup i, os::LockFile l, std::unique_ptr<Journal> j)
-      : parts(p),
-        options(std::move(o)),
-        images(std::move(i)),
-        lock(std::move(l)),
-        journal(std::move(j)),
-        client(p.loop),
-        control(client, options.server, p.clock),
-        budget(options.spool_bytes_max),
-        execution_context{p.loop,   control,   *journal, budget, p.clock,
-                          p.random, p.metrics, options,  {}},
-        slot_context{execution_context, p.driver, p.places, images, resolver_of(options), false,
-                     Duration(0),       {},       {},       {}},
-        changed(p.loop) {}
-
-  AgentParts parts;
-  AgentOptions options;
-  ImageLookup images;
-  os::LockFile lock;
-  std::unique_ptr<Journal> journal;
-  net::Client client;
-  ControlClient control;
-  SpoolBudget budget;
-  ExecutionContext execution_context;
-  SlotContext slot_context;
-  net::Notifier changed;
-  AgentFacts facts;
-  std::vector<std::unique_ptr<Slot>> slots;
-  std::set<std::shared_ptr<Execution>> executions;  // until their report is accepted
-  AgentStatus status;
-  std::optional<Error> refused;  // by the server, for good
-
-  Task<Result<void>> run();
-  Task<Result<void>> find_facts();
-  Task<Result<void>> find_credential();
-  Task<Result<void>> recover();
-  Task<void> recover_execution(JournaledExecution row, std::set<int>& kept);
-  Task<void> destroy_stray(int slot, std::string identity);
-  Task<void> poll(std::shared_ptr<State> self);
-  Task<void> give_back(std::shared_ptr<State> self, Assignment assignment);
-  Task<void> run_slot(std::shared_ptr<State> self, Slot* slot, bool once);
-  void take(std::vector<Assignment> assignments);
-  void hold(std::shared_ptr<Execution> execution);
-  int count(bool (*is)(const Slot&)) const;
-  void slots_changed();
-  bool wants_warm() const;
-};
-
 Agent::Agent(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Agent::~Agent() = default;
 
@@ -113,8 +62,10 @@ Result<std::unique_ptr<Agent>> Agent::open(AgentParts parts, AgentOptions option
   auto journal = TRY(Journal::open(options.directory + "/journal.db", parts.clock.now()));
   if (options.name.empty()) options.name = host_name();
   options.warm = std::min(options.warm, options.slots);
-  return std::unique_ptr<Agent>(new Agent(std::make_shared<State>(
-      parts, std::move(options), std::move(images), std::move(lock), std::move(journal))));
+  auto resolver = resolver_of(options);
+  return std::unique_ptr<Agent>(
+      new Agent(std::make_shared<State>(parts, std::move(options), std::move(images),
+                                        std::move(lock), std::move(journal), std::move(resolver))));
 }
 
 Task<Result<void>> Agent::run() {
@@ -219,96 +170,6 @@ Task<Result<void>> Agent::State::find_credential() {
     (void)co_await changed.wait(pause);
     pause = std::min(pause * 2, options.retry_max);
   }
-}
-
-// --- what an earlier life left -------------------------------------------------------------------
-
-Task<Result<void>> Agent::State::recover() {
-  std::function<Result<std::vector<JournaledExecution>>()> read = [this] {
-    return journal->read();
-  };
-  CO_TRY_ASSIGN(auto rows, co_await parts.loop.blocking(std::move(read)));
-  using Machines = std::vector<std::pair<int, std::string>>;
-  std::function<Result<Machines>()> read_machines = [this] { return journal->read_machines(); };
-  CO_TRY_ASSIGN(const Machines machines, co_await parts.loop.blocking(std::move(read_machines)));
-
-  for (int index = 0; index < options.slots; ++index) {
-    slots.push_back(std::make_unique<Slot>(slot_context, index));
-  }
-  std::set<int> kept;
-  for (JournaledExecution& row : rows) co_await recover_execution(std::move(row), kept);
-  for (const auto& [slot, identity] : machines) {
-    if (!kept.contains(slot)) co_await destroy_stray(slot, identity);
-  }
-  std::function<Result<void>()> sweep = [this, &kept]() -> Result<void> {
-    for (const int index : TRY(parts.places.list())) {
-      if (kept.contains(index)) continue;
-      log_info("removing what an earlier run left in a slot", {{"slot", index}});
-      if (auto removed = parts.places.remove(index); !removed) {
-        log_error("slot is not empty", removed.error());
-      }
-    }
-    return {};
-  };
-  co_return co_await parts.loop.blocking(std::move(sweep));
-}
-
-Task<void> Agent::State::recover_execution(JournaledExecution row, std::set<int>& kept) {
-  auto assignment = parse_journaled_assignment(row.assignment);
-  if (!assignment) {
-    log_error("journal holds an assignment that cannot be read", assignment.error());
-    (void)co_await journal->end(row.key);
-    co_return;
-  }
-  auto execution = std::make_shared<Execution>(execution_context, std::move(*assignment), row.slot);
-  const JournaledExecution before = row;
-  if (auto resumed = co_await execution->resume(std::move(row)); !resumed) {
-    log_error("execution cannot be taken up again", resumed.error());
-    co_return;
-  }
-  hold(execution);
-  if (before.ended) {
-    parts.loop.spawn(execution->conclude_again(), "conclude again");
-    co_return;
-  }
-  Verdict verdict{Verdict::Kind::abandoned, {}, {}, "the agent restarted before the VM ran", false};
-  if (!before.machine.empty()) {
-    auto identity = vm::parse_machine_identity(before.machine);
-    Result<std::unique_ptr<vm::Machine>> machine = fail(Code::corrupt, "unreadable identity");
-    if (identity) machine = co_await parts.driver.adopt(std::move(*identity));
-    std::function<Result<ImageRoot>()> look = [this, &execution] {
-      return images(execution->spec().image);
-    };
-    if (machine) {
-      auto image = co_await parts.loop.blocking(std::move(look));
-      if (before.slot >= options.slots) {
-        slots.push_back(std::make_unique<Slot>(slot_context, before.slot));
-      }
-      const auto slot = std::find_if(slots.begin(), slots.end(), [&](const auto& other) {
-        return other->index() == before.slot;
-      });
-      log_info("VM of a running job is taken up again",
-               {{"job", execution->key().job.value}, {"slot", before.slot}});
-      (*slot)->adopt(execution, std::move(*machine), image ? std::move(*image) : ImageRoot{});
-      kept.insert(before.slot);
-      co_return;
-    }
-    verdict.reason = "the agent restarted and the VM was gone";
-    if (before.started) verdict.kind = Verdict::Kind::finished;
-  }
-  parts.loop.spawn(execution->conclude(std::move(verdict), ""), "conclude");
-}
-
-Task<void> Agent::State::destroy_stray(int slot, std::string text) {
-  auto identity = vm::parse_machine_identity(text);
-  if (identity) {
-    auto machine = co_await parts.driver.adopt(std::move(*identity));
-    if (machine) {
-      log_info("ending a VM that an earlier run left", {{"slot", slot}});
-      (void)co_await (*machine)->destroy();
-    }
-  }
-  (void)co_await journal->forget_machine(slot);
 }
 
 // --- work ----------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ function report(name, result, count) {
 function unitPrograms() {
   if (!existsSync(unitDir)) throw new Error(`no test programs in ${unitDir}: build first (make build)`);
   return readdirSync(unitDir)
+    .filter((name) => name.endsWith('_test'))
     .map((name) => path.join(unitDir, name))
     .filter((file) => statSync(file).isFile() && statSync(file).mode & 0o111);
 }

@@ -65,7 +65,9 @@ void Control::start() {
 Result<void> Control::load() {
   Loaded loaded;
   TRY(parts_.database.read_now([&](db::Transaction& tx) -> Result<void> {
-    for (const db::Row& row : TRY(tx.query("SELECT state, count(*) FROM jobs GROUP BY state"))) {
+    for (const db::Row& row :
+         TRY(tx.query("SELECT 'queued', count(*) FROM jobs WHERE state = 'queued' UNION ALL "
+                      "SELECT state, count(*) FROM jobs WHERE state <> 'queued' GROUP BY state"))) {
       const auto state = model::find_job_state(row.text(0));
       if (!state) return fail(Code::corrupt, "a job has the unknown state " + row.text(0));
       loaded.counts.emplace_back(*state, row.integer(1));
@@ -80,7 +82,8 @@ Result<void> Control::load() {
     }
     for (const db::Row& row :
          TRY(tx.query("SELECT id, fence, agent, org, cancel_requested FROM jobs "
-                      "WHERE state IN ('leased', 'running') AND lease_expires_us IS NOT NULL"))) {
+                      "WHERE state IN ('leased', 'running') AND state <> 'queued' "
+                      "AND lease_expires_us IS NOT NULL"))) {
       loaded.leases.push_back({row.integer(0), row.integer(1), row.text(2), row.text(3), Duration(0),
                                row.integer(4) != 0, true});
     }

@@ -1,5 +1,6 @@
 #include "control/job_store.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/check.h"
@@ -281,28 +282,66 @@ class Conditions {
   std::vector<Parameter> parameters;
 };
 
-// Drives the search by the first term when there is one: its index lists job ids in order.
-Conditions conditions_of(const JobFilter& filter, const std::optional<std::string>& org) {
+// Where one search looks: every job; the queued or the others (each half has its indexes,
+// migrations.h); or the jobs of a term, whose index lists them in order.
+enum class Source { all, queued, others, term };
+
+std::string state_list(const std::vector<JobState>& states) {
+  std::string list;
+  for (const JobState state : states) {
+    list += (list.empty() ? "'" : ", '") + std::string(model::to_string(state)) + "'";
+  }
+  return list;
+}
+
+Conditions conditions_of(const JobFilter& filter, const std::optional<std::string>& org,
+                         Source source) {
   Conditions where;
-  const bool by_term = !filter.terms.empty();
+  const bool by_term = source == Source::term;
   if (by_term) where.add("found.term = $", filter.terms.front());
   for (size_t i = 1; i < filter.terms.size(); ++i) {
     where.add("EXISTS (SELECT 1 FROM job_terms t WHERE t.job_id = jobs.id AND t.term = $)",
               filter.terms[i]);
   }
   if (filter.before > 0) where.add(by_term ? "found.job_id < $" : "jobs.id < $", filter.before);
+  if (source == Source::queued) where.append("state = 'queued'");
+  if (source == Source::others) where.append("state <> 'queued'");
   if (org) where.add("lower(org) = $", *org);
+  // With an org its index is the better one, so the state is hidden from the planner.
+  if (!filter.states.empty()) {
+    where.append((org ? "state || '' IN (" : "state IN (") + state_list(filter.states) + ")");
+  }
   if (filter.repo) where.add("lower(repo) = lower($)", *filter.repo);
   if (filter.since) where.add("created_us >= $", *filter.since);
   if (filter.until) where.add("created_us < $", *filter.until);
-  if (!filter.states.empty()) {
-    std::string list;
-    for (const JobState state : filter.states) {
-      list += (list.empty() ? "'" : ", '") + std::string(model::to_string(state)) + "'";
-    }
-    where.append("state IN (" + list + ")");
-  }
   return where;
+}
+
+Result<void> search(db::Transaction& tx, const JobFilter& filter,
+                    const std::optional<std::string>& org, Source source, std::vector<Job>& found) {
+  Conditions where = conditions_of(filter, org, source);
+  const bool by_term = source == Source::term;
+  const std::string sql =
+      "SELECT " + std::string(kJobColumns) +
+      (by_term ? " FROM job_terms found JOIN jobs ON jobs.id = found.job_id" : " FROM jobs") +
+      where.text + " ORDER BY " + (by_term ? "found.job_id" : "jobs.id") + " DESC LIMIT $" +
+      std::to_string(where.next());
+  where.parameters.emplace_back(filter.limit);
+  for (const Row& row : TRY(tx.query_with(sql, where.parameters))) found.push_back(job_of(row));
+  return {};
+}
+
+// The parts of a search, each of which an index answers in order.
+std::vector<std::pair<Source, JobFilter>> parts_of(const JobFilter& filter, bool by_org) {
+  if (!filter.terms.empty()) return {{Source::term, filter}};
+  if (by_org) return {{Source::queued, filter}, {Source::others, filter}};
+  if (filter.states.empty()) return {{Source::all, filter}};
+  std::vector<std::pair<Source, JobFilter>> parts;
+  for (const JobState state : filter.states) {
+    parts.emplace_back(state == JobState::queued ? Source::queued : Source::others, filter);
+    parts.back().second.states = {state};
+  }
+  return parts;
 }
 
 }  // namespace
@@ -311,17 +350,13 @@ Result<std::vector<Job>> list_jobs(db::Transaction& tx, const JobFilter& filter)
   std::vector<Job> jobs;
   if (filter.orgs.is_nothing()) return jobs;
   const auto org = filter.orgs.single();
-  Conditions where = conditions_of(filter, org);
-  const bool by_term = !filter.terms.empty();
-  const std::string sql =
-      "SELECT " + std::string(kJobColumns) +
-      (by_term ? " FROM job_terms found JOIN jobs ON jobs.id = found.job_id" : " FROM jobs") +
-      where.text + " ORDER BY " + (by_term ? "found.job_id" : "jobs.id") + " DESC LIMIT $" +
-      std::to_string(where.next());
-  where.parameters.emplace_back(filter.limit);
-  const Rows rows = TRY(tx.query_with(sql, where.parameters));
-  jobs.reserve(rows.size());
-  for (const Row& row : rows) jobs.push_back(job_of(row));
+  for (const auto& [source, part] : parts_of(filter, org.has_value())) {
+    TRY(search(tx, part, org, source, jobs));
+  }
+  std::sort(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) { return a.id > b.id; });
+  if (jobs.size() > static_cast<size_t>(filter.limit)) {
+    jobs.resize(static_cast<size_t>(filter.limit));
+  }
   return jobs;
 }
 

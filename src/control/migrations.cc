@@ -56,8 +56,9 @@ CREATE TABLE jobs (
   github_runner_name TEXT
 );
 CREATE UNIQUE INDEX jobs_by_github_job ON jobs (github_job_id, github_run_attempt);
-CREATE INDEX jobs_by_org ON jobs (lower(org), id);
-CREATE INDEX jobs_by_state ON jobs (state, id);
+CREATE INDEX jobs_queued ON jobs (id, lower(org)) WHERE state = 'queued';
+CREATE INDEX jobs_by_org ON jobs (lower(org), id) WHERE state <> 'queued';
+CREATE INDEX jobs_by_state ON jobs (state, id) WHERE state <> 'queued';
 CREATE TABLE job_terms (
   term TEXT NOT NULL,
   job_id BIGINT NOT NULL,

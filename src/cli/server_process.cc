@@ -43,6 +43,10 @@ Result<Listen> parse_listen(const std::string& text) {
 class ServerProcess {
  public:
   explicit ServerProcess(const ServerOptions& options) : options_(options) {}
+  // Requests that outlast the drain, long polls for instance, refer to the members.
+  ~ServerProcess() { loop_.end_tasks(); }
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
 
   Result<void> start() {
     data_.emplace(TRY(DataDirectory::open(options_.data, system_random())));

@@ -19,18 +19,31 @@ namespace nimbus::net {
 namespace asio = boost::asio;
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 
+namespace {
+
+// Its `shutdown` destroys what waits, as the destructor would.
+struct Context : asio::io_context {
+  Context() : asio::io_context(1) {}
+  using asio::io_context::shutdown;
+};
+
+}  // namespace
+
 struct Loop::State {
   explicit State(int blocking_threads) : pool(static_cast<size_t>(blocking_threads)) {}
-  asio::io_context context{1};
+  Context context;
   // Destroyed first: its threads may still post to the context.
   asio::thread_pool pool;
 };
 
 Loop::Loop(int blocking_threads) : state_(std::make_unique<State>(blocking_threads)) {}
 
-Loop::~Loop() {
+Loop::~Loop() { end_tasks(); }
+
+void Loop::end_tasks() {
   state_->pool.stop();
   state_->pool.join();
+  state_->context.shutdown();
 }
 
 void Loop::run() {

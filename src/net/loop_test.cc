@@ -60,6 +60,53 @@ TEST_CASE("a loop can be destroyed while tasks wait") {
   loop.reset();
 }
 
+TEST_CASE("tasks that wait can be ended while what they refer to still lives") {
+  Loop loop;
+  bool gone = false;
+  struct Tells {
+    bool& gone;
+    ~Tells() { gone = true; }
+  };
+  {
+    Notifier notifier(loop);
+    loop.spawn(
+        [](Notifier& n, Loop& l, bool& out) -> Task<void> {
+          const Tells tells{out};
+          l.stop();
+          co_await n.wait(std::chrono::seconds(600));
+        }(notifier, loop, gone),
+        "waits");
+    loop.run();
+    CHECK(!gone);
+    loop.end_tasks();
+    CHECK(gone);
+    CHECK(notifier.waiting() == 0);
+  }
+}
+
+TEST_CASE("a server can be destroyed after the tasks it served have ended") {
+  Loop loop;
+  Router router;
+  router.get("/stuck", [&loop](Request&) -> Task<Response> {
+    loop.stop();
+    co_await loop.sleep(std::chrono::seconds(600));
+    co_return Response::empty(204);
+  });
+  auto server = Server::listen(loop, std::move(router), {});
+  REQUIRE(server);
+  Client client(loop);
+  loop.spawn(
+      [](Client& c, uint16_t port) -> Task<void> {
+        ClientRequest request;
+        request.url = "http://127.0.0.1:" + std::to_string(port) + "/stuck";
+        (void)co_await c.send(std::move(request));
+      }(client, (*server)->port()),
+      "asks");
+  loop.run();
+  loop.end_tasks();
+  server->reset();
+}
+
 TEST_CASE("a posted call from another thread runs on the loop") {
   Loop loop;
   std::thread::id ran;

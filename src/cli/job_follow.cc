@@ -106,6 +106,22 @@ Task<Result<JobEnd>> read_job(ApiClient& api, int64_t job) {
   co_return parse_job_end(body);
 }
 
+// Why a job that no limit holds is not started; who may not see the agents learns less.
+Task<std::string> why_waiting(ApiClient& api) {
+  auto request = api.request("GET", "/api/v1/agents?limit=1000");
+  std::string doing = "listing agents";
+  const auto answer = co_await api.send(std::move(request), std::move(doing));
+  const auto page = answer ? parse_json_object(answer->body) : Result<json::object>(json::object());
+  const auto items = page ? find_array(*page, "items") : Result<const json::array*>(nullptr);
+  if (!items || *items == nullptr) co_return "waiting for a free slot";
+  for (const auto& agent : **items) {
+    if (!agent.is_object()) continue;
+    const auto state = find_text(agent.get_object(), "state");
+    if (state && *state && **state == "online") co_return "waiting for a free slot";
+  }
+  co_return "waiting: no agent is online; 'nimbus agent list' shows them, 'nimbus doctor' checks a host";
+}
+
 // Says why the job waits, while it does.
 Task<void> tell_waiting(ApiClient& api, int64_t job, std::function<void(const std::string&)> talk,
                         std::shared_ptr<bool> over) {
@@ -115,7 +131,8 @@ Task<void> tell_waiting(ApiClient& api, int64_t job, std::function<void(const st
     if (*over) break;
     const auto now = co_await read_job(api, job);
     if (!now || now->state != "queued") break;
-    const std::string why = now->reason.empty() ? "waiting for a free slot" : now->reason;
+    std::string why = now->reason;
+    if (why.empty()) why = co_await why_waiting(api);
     if (why != told && !*over) talk(why);
     told = why;
   }

@@ -193,6 +193,24 @@ Task<void> Control::count_agents() {
   metrics.gauge("nimbus_agent_slots_free", "Slots of theirs that are free.").set(slots_free);
 }
 
+Task<void> Control::end_forsaken(Time now) {
+  using Changes = std::vector<JobChange>;
+  std::function<Result<Changes>(db::Transaction&)> work = [now](db::Transaction& tx) -> Result<Changes> {
+    Changes changes;
+    for (JobHead& head : TRY(find_forsaken(tx, now - kForsakenAfter, kForgottenAtOnce))) {
+      changes.push_back(TRY(move_job(tx, head, model::JobState::lost,
+                                     "GitHub never said how it ended", now)));
+    }
+    return changes;
+  };
+  const auto changes = co_await parts_.database.write<Changes>(std::move(work));
+  if (!changes) {
+    log_warn("ending forsaken jobs", {{"error", changes.error().message}});
+    co_return;
+  }
+  for (const JobChange& change : *changes) board_.apply(change);
+}
+
 Task<void> Control::housekeep() {
   const Time now = parts_.clock.now();
   std::function<Result<int64_t>(db::Transaction&)> work = [now](db::Transaction& tx) -> Result<int64_t> {
@@ -205,6 +223,7 @@ Task<void> Control::housekeep() {
     if (!forgotten) log_warn("forgetting old deliveries", {{"error", forgotten.error().message}});
     if (!forgotten || *forgotten == 0) break;
   }
+  co_await end_forsaken(now);
   const auto sessions = co_await parts_.sessions.sweep();
   if (!sessions) log_warn("sweeping sessions", {{"error", sessions.error().message}});
   const auto audit = co_await access::sweep_audit(parts_.database, now);

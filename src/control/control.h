@@ -85,6 +85,7 @@ class Control {
   void adopt(const Loaded& loaded);
   Task<void> run_sweeper(std::shared_ptr<const bool> stopped);
   Task<void> housekeep();
+  Task<void> end_forsaken(Time now);
   Task<void> probe_database();
   Task<void> count_agents();
   void follow_stores();

@@ -31,6 +31,10 @@ constexpr Duration kReplayWindow = std::chrono::hours(24 * 35);
 // Kept a little longer than the window, for clocks that differ.
 constexpr Duration kDeliveriesKept = kReplayWindow + std::chrono::hours(24);
 
+// A job on a self-hosted runner lives at most five days; one that another's runner took and whose
+// completion was never delivered is given up a day later.
+constexpr Duration kForsakenAfter = std::chrono::hours(24 * 6);
+
 enum class DeliveryResult { queued, held, updated, ignored, duplicate };
 std::string_view to_string(DeliveryResult result);
 

@@ -116,6 +116,16 @@ TEST_CASE_FIXTURE(Deliveries, "a job that another runner takes is not run by our
   CHECK_EQ(states(only_job()), std::vector<std::string>{"queued", "leased", "running", "failed"});
 }
 
+TEST_CASE_FIXTURE(Deliveries, "a job that another runner took and that never ends is given up") {
+  const int64_t id = send("in_progress").number("job");
+  clock.advance(kForsakenAfter);
+  sweep();
+  CHECK_EQ(state(id), "running");
+  clock.advance(kHousekeepEvery);
+  sweep();
+  CHECK_EQ(state(id), "lost");
+}
+
 TEST_CASE_FIXTURE(Deliveries, "a job that we run is told to stop when GitHub says cancelled") {
   const TestAgent agent = enroll();
   const int64_t id = send("queued").number("job");

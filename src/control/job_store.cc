@@ -230,6 +230,16 @@ Result<JobChange> move_job(db::Transaction& tx, JobHead& head, JobState to, std:
   return change_of(head, from);
 }
 
+Result<std::vector<JobHead>> find_forsaken(db::Transaction& tx, Time since, int limit) {
+  static const std::string kSql =
+      "SELECT " + std::string(kHeadColumns) +
+      " FROM jobs WHERE state = 'running' AND state <> 'queued' AND lease_expires_us IS NULL "
+      "AND started_us < $1 ORDER BY id LIMIT $2";
+  std::vector<JobHead> heads;
+  for (const Row& row : TRY(tx.query(kSql, since, limit))) heads.push_back(head_of(row));
+  return heads;
+}
+
 Result<std::optional<Job>> claim_job(db::Transaction& tx, int64_t id, const Claim& claim) {
   static const std::string kSql =
       "UPDATE jobs SET state = 'leased', reason = '', fence = fence + 1, tries = tries + 1, "

@@ -40,6 +40,9 @@ struct Claim {
 };
 Result<std::optional<Job>> claim_job(db::Transaction& tx, int64_t id, const Claim& claim);
 
+// GitHub's jobs that somebody else's runner took before `since` and of which nothing was heard again.
+Result<std::vector<JobHead>> find_forsaken(db::Transaction& tx, Time since, int limit);
+
 struct JobFilter {
   access::OrgScope orgs;
   std::optional<std::string> repo;

@@ -19,6 +19,7 @@ constexpr std::string_view kTimestampHeader = "X-Hub-Signature-Timestamp";
 constexpr std::string_view kSignaturePrefix = "sha256=";
 constexpr size_t kDigestHexBytes = 64;
 constexpr size_t kBodyHashBytes = 16;
+constexpr int kRefusalsLoggedMax = 10;  // a second
 constexpr std::string_view kWorkflowJob = "workflow_job";
 
 // The header's value when it stands there exactly once.
@@ -242,16 +243,24 @@ Webhook::Checked Webhook::check(const net::Request& request, const Keys& keys, T
   return {std::nullopt, std::move(*delivery)};
 }
 
+// Anybody can cause refusals, so only the first of each second are worth a line; all are counted.
+void Webhook::log_refusal(const net::Request& request, const Refusal& refusal) {
+  const Duration second = std::chrono::floor<std::chrono::seconds>(parts_.clock.steady());
+  if (std::exchange(log_second_, second) != second) logged_ = 0;
+  if (++logged_ > kRefusalsLoggedMax) return;
+  log_info("delivery refused", {{"status", refusal.status},
+                                {"why", refusal.detail},
+                                {"peer", request.peer_address},
+                                {"request", request.id}});
+}
+
 net::Response Webhook::refuse(const net::Request& request, const Refusal& refusal) {
   const std::string result = refusal.status == 401   ? "unsigned"
                              : refusal.status == 409 ? "stale"
                              : refusal.status == 415 ? "not_json"
                                                      : "malformed";
   count(result);
-  log_info("delivery refused", {{"status", refusal.status},
-                                {"why", refusal.detail},
-                                {"peer", request.peer_address},
-                                {"request", request.id}});
+  log_refusal(request, refusal);
   return net::problem(refusal.status, refusal.detail, refusal.hint);
 }
 

@@ -90,6 +90,7 @@ class Webhook {
                                  const DeliveryOutcome& outcome);
   net::Response refuse(const net::Request& request, const Refusal& refusal);
   void count(std::string_view result);
+  void log_refusal(const net::Request& request, const Refusal& refusal);
 
   Parts parts_;
   WebhookOptions options_;
@@ -97,6 +98,8 @@ class Webhook {
   std::shared_ptr<const Keys> keys_;
   std::optional<access::PeerLimiter> limiter_;
   std::unordered_map<std::string, Counter*> counters_;
+  Duration log_second_{-1};  // steady; refusals are counted anew each second
+  int logged_ = 0;
 };
 
 }  // namespace nimbus::control

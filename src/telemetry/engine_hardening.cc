@@ -70,7 +70,8 @@ void forbid_system_calls() {
         SCMP_SYS(swapon), SCMP_SYS(io_uring_setup)}) {
     seccomp_rule_add(filter, refuse, call, 0);
   }
-  seccomp_rule_add(filter, refuse, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+  const scmp_arg_cmp not_unix{0, SCMP_CMP_NE, AF_UNIX, 0};
+  seccomp_rule_add_array(filter, refuse, SCMP_SYS(socket), 1, &not_unix);
   seccomp_load(filter);
   seccomp_release(filter);
 }

@@ -4,6 +4,7 @@
 
 using namespace nimbus;
 using namespace nimbus::net;
+using namespace std::string_view_literals;
 
 namespace {
 
@@ -50,7 +51,7 @@ TEST_CASE("a line feed without its carriage return is refused") {
 
 TEST_CASE("a carriage return alone and NUL are refused inside the head") {
   is_refused("GET /hello HTTP/1.1\r\nHost: x\r\nX-A: 1\rX-B: 2\r\n\r\n");
-  is_refused(std::string_view("GET /hello HTTP/1.1\r\nHost: x\r\nX-A: a\0b\r\n\r\n", 48));
+  is_refused("GET /hello HTTP/1.1\r\nHost: x\r\nX-A: a\0b\r\n\r\n"sv);
 }
 
 TEST_CASE("a space before a field's colon is refused") {

@@ -113,12 +113,21 @@ Task<std::vector<Pick>> Board::await_picks(std::string agent, Room room, Duratio
     waiter->room.slots = 0;
     waiter->ready.notify_all();
   }
+  if (stopped_) co_return std::vector<Pick>();
   std::vector<Pick> picks = queue_.pick(room, clock_.now());
   if (!picks.empty() || wait <= Duration(0)) co_return picks;
   auto waiter = std::make_shared<Waiter>(loop_, std::move(agent), room);
   const Waiting place(*this, waiter);
   co_await waiter->ready.wait(wait);
   co_return std::exchange(waiter->picks, {});
+}
+
+void Board::stop() {
+  stopped_ = true;
+  for (const auto& waiter : waiting_) {
+    waiter->room.slots = 0;
+    waiter->ready.notify_all();
+  }
 }
 
 void Board::mark_dirty(int64_t job) {

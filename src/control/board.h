@@ -50,6 +50,8 @@ class Board {
   // the same agent asks again (the older request's connection is taken for dead).
   Task<std::vector<Pick>> await_picks(std::string agent, Room room, Duration wait);
   size_t waiting_agents() const { return waiting_.size(); }
+  // The process ends: who waits is answered now, with nothing, and so is who still asks.
+  void stop();
 
   // Jobs that changed since the last call, for subscribers of events; nullopt: too many to tell.
   std::optional<std::vector<int64_t>> take_dirty();
@@ -70,6 +72,7 @@ class Board {
   LeaseTable leases_;
   EventBus events_;
   std::list<std::shared_ptr<Waiter>> waiting_;
+  bool stopped_ = false;
   std::unordered_set<int64_t> dirty_;
   std::function<void(int64_t)> on_ended_;
   bool dirty_overflow_ = false;

@@ -157,7 +157,10 @@ void Control::add_routes(net::Router& router) {
   add_health_routes(router, health_, parts_.metrics, options_.metrics_token);
 }
 
-void Control::stop() { *stopped_ = true; }
+void Control::stop() {
+  *stopped_ = true;
+  board_.stop();
+}
 
 Task<void> Control::probe_database() {
   std::function<Result<int>(db::Transaction&)> work = [](db::Transaction& tx) -> Result<int> {

@@ -1,0 +1,71 @@
+// Start, refusals to start, and the end of `nimbus up`.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { binary, Nimbus } from './nimbus.ts';
+
+const attempt = (args: string[]) =>
+  new Promise<{ code: number | null; stderr: string }>((resolve) => {
+    execFile(binary, args, { timeout: 30_000 }, (error, _, stderr) => {
+      resolve({ code: error ? ((error as { code?: number }).code ?? null) : 0, stderr });
+    });
+  });
+
+describe('nimbus up', () => {
+  let nimbus: Nimbus;
+  before(async () => {
+    nimbus = await Nimbus.start();
+  });
+  after(() => nimbus.stop());
+
+  test('refuses a data directory that another process uses, and names the process', async () => {
+    const { code, stderr } = await attempt(['up', '--data', nimbus.data, '--listen', '127.0.0.1:0', '--no-agent']);
+    assert.equal(code, 1);
+    assert.match(stderr, new RegExp(`${nimbus.pid}`));
+  });
+
+  test('refuses an address that is taken, and names it', async () => {
+    const { code, stderr } = await attempt(['up', '--data', `${nimbus.data}/other`, '--listen', `127.0.0.1:${nimbus.port}`, '--no-agent']);
+    assert.equal(code, 1);
+    assert.match(stderr, new RegExp(`${nimbus.port}`));
+  });
+
+  test('refuses a configuration with an unknown key, and names the nearest', async () => {
+    const file = path.join(nimbus.data, 'wrong.toml');
+    writeFileSync(file, '[agent]\nslot = 2\n');
+    const { code, stderr } = await attempt(['up', '--data', `${nimbus.data}/other`, '--config', file]);
+    assert.equal(code, 1);
+    assert.match(stderr, /unknown key in \[agent\].*'slot'/);
+    assert.match(stderr, /did you mean 'slots'/);
+  });
+
+  test('reads the webhook secrets again on SIGHUP; the old and the new are valid together', async () => {
+    const old = nimbus.secret;
+    writeFileSync(path.join(nimbus.data, 'webhook.secret'), `another-secret-of-enough-length\n${old}\n`);
+    process.kill(nimbus.pid, 'SIGHUP');
+    const { queued, sign, until } = await import('./nimbus.ts');
+    await until('the new secret to be valid', async () => {
+      const body = queued();
+      return (await nimbus.deliver(body, { signature: sign('another-secret-of-enough-length', body) })).status === 202;
+    });
+    const body = queued();
+    assert.equal((await nimbus.deliver(body, { signature: sign(old, body) })).status, 202);
+  });
+
+  test('answers an agent that waits, and ends with 0, on SIGTERM', async () => {
+    const enrolled = await nimbus.post('/api/v1/agents/enrollments', {});
+    const agent = (await nimbus.post('/api/v1/agents', { name: 'waits', slots: 1, version: '0', vmm: 'none', accel: 'none', cgroup: 'none' }, { token: enrolled.json.token })).json;
+    const waiting = nimbus.post(`/api/v1/agents/${agent.id}/assignments`, { slots_free: 1, wait_s: 30 }, { token: agent.credential });
+    await nimbus.get('/healthz');
+    const [answer, code] = await Promise.all([waiting, nimbus.end()]);
+    assert.equal(answer.status, 204, answer.text);
+    assert.equal(code, 0);
+  });
+
+  test('keeps what it was told over a restart', async () => {
+    await nimbus.boot();
+    assert.ok((await nimbus.get('/api/v1/jobs')).json.items.length > 0);
+  });
+});

@@ -31,7 +31,7 @@ async function measure(nimbus: Nimbus, warm: number): Promise<number> {
   await until('the slot to be free again', async () => {
     const [agent] = (await nimbus.get('/api/v1/agents')).json.items;
     return agent.slots_free === 1 && agent.warm === warm;
-  });
+  }, 180);
   const body = queued();
   const from = performance.now();
   const answer = await nimbus.deliver(body);

@@ -17,6 +17,8 @@ namespace {
 
 constexpr Duration kForever = std::chrono::hours(1);
 constexpr Duration kIdlePoll = std::chrono::seconds(10);  // says that we are here while all is busy
+// Long before this many new jobs have come, the server has heard of the oldest.
+constexpr size_t kTakenJobsMax = 4096;
 constexpr size_t kResolvConfBytesMax = 64 * 1024;
 constexpr size_t kCredentialBytesMax = 64 * 1024;
 
@@ -235,6 +237,8 @@ void Agent::State::take(std::vector<Assignment> assignments) {
       parts.loop.spawn(give_back(shared_from_this(), std::move(assignment)), "give back");
       continue;
     }
+    const auto known = taken.find(assignment.key.job);
+    if (known != taken.end() && known->second >= assignment.key.fence) continue;
     Slot* best = nullptr;
     int best_fit = -1;
     for (const auto& slot : slots) {
@@ -254,8 +258,14 @@ void Agent::State::take(std::vector<Assignment> assignments) {
                               {"fence", assignment.key.fence.value},
                               {"slot", best->index()},
                               {"warm", best_fit == 3}});
+    note_taken(assignment.key);
     best->assign(std::move(assignment));
   }
+}
+
+void Agent::State::note_taken(ExecutionKey key) {
+  if (taken.size() >= kTakenJobsMax) taken.erase(taken.begin());  // job ids grow: it is the oldest
+  taken[key.job] = std::max(taken[key.job], key.fence);
 }
 
 void Agent::State::hold(std::shared_ptr<Execution> execution) {
@@ -263,6 +273,7 @@ void Agent::State::hold(std::shared_ptr<Execution> execution) {
     if (const auto done = weak.lock()) executions.erase(done);
     changed.notify_all();
   };
+  note_taken(execution->key());
   executions.insert(std::move(execution));
 }
 

@@ -4,6 +4,7 @@
 // Threads: the loop's.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -47,6 +48,9 @@ struct Agent::State : std::enable_shared_from_this<State> {
   AgentFacts facts;
   std::vector<std::unique_ptr<Slot>> slots;
   std::set<std::shared_ptr<Execution>> executions;  // until their report is accepted
+  // The newest fence taken of each job. The server offers an assignment again until it has heard of
+  // it; the second offer of the same fence is not a second job.
+  std::map<model::JobId, model::Fence> taken;
   AgentStatus status;
   std::optional<Error> refused;  // by the server, for good
 
@@ -60,6 +64,7 @@ struct Agent::State : std::enable_shared_from_this<State> {
   Task<void> give_back(std::shared_ptr<State> self, Assignment assignment);
   Task<void> run_slot(std::shared_ptr<State> self, Slot* slot, bool once);
   void take(std::vector<Assignment> assignments);
+  void note_taken(ExecutionKey key);
   void hold(std::shared_ptr<Execution> execution);
   int count(bool (*is)(const Slot&)) const;
   void slots_changed();

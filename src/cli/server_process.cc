@@ -49,6 +49,8 @@ class ServerProcess {
   ServerProcess& operator=(const ServerProcess&) = delete;
 
   Result<void> start() {
+    // Before anything is made on the disk.
+    TRY(parse_listen(options_.config.server.listen));
     data_.emplace(TRY(DataDirectory::open(options_.data, system_random())));
     installation_ = TRY(find_installation(options_.config));
     if (hosts(Role::control)) TRY(start_control());
@@ -78,6 +80,11 @@ class ServerProcess {
          .admin_token = data_->admin_token(),
          .job_token_key = data_->job_token_key()}));
     control_->health().add("agent", false, [this] { return agent_health(); });
+    // Balancers look away while the process drains.
+    control_->health().add("server", true, [this]() -> control::PartHealth {
+      if (ending_) return {control::PartStatus::unavailable, "draining"};
+      return {};
+    });
     return {};
   }
 

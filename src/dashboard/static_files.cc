@@ -106,7 +106,7 @@ Response StaticFiles::answer(const Request& request) const {
   const auto known = entries_.find(request.path);
   if (known != entries_.end()) return serve(known->second, request);
   const std::string_view accept = request.headers.find("Accept").value_or("");
-  const bool wants_page = accept.find("text/html") != std::string_view::npos;
+  const bool wants_page = request.path == "/" || accept.find("text/html") != std::string_view::npos;
   if (!wants_page || is_api_path(request.path) || request.path.starts_with("/assets/")) {
     return not_found();
   }

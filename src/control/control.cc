@@ -34,9 +34,10 @@ Control::Control(Parts parts, ControlOptions options)
     : parts_(parts),
       options_(std::move(options)),
       board_(parts.loop, parts.clock, parts.metrics, dispatch_limits(parts.orgs.defaults())),
-      leases_({parts.database, board_, parts.job_tokens, parts.clock, parts.metrics,
+      writer_(parts.loop, parts.database),
+      leases_({parts.database, writer_, board_, parts.job_tokens, parts.clock, parts.metrics,
                options_.lease_ttl}),
-      webhook_({parts.loop, parts.database, parts.orgs, board_, parts.clock, parts.metrics},
+      webhook_({parts.loop, parts.database, writer_, parts.orgs, board_, parts.clock, parts.metrics},
                options_.webhook),
       token_routes_({parts.authenticator, parts.tokens, parts.database, parts.clock}),
       org_routes_(parts.authenticator, parts.orgs),
@@ -146,7 +147,7 @@ void Control::add_routes(net::Router& router) {
   router.post("/webhooks/github", [this](net::Request& r) { return webhook_.receive(r); },
               {.body_bytes_max = kWebhookBodyBytesMax});
   add_job_routes(router,
-                 {parts_.database, parts_.authenticator, parts_.orgs, board_, parts_.clock,
+                 {parts_.database, writer_, parts_.authenticator, parts_.orgs, board_, parts_.clock,
                   job_defaults(options_.webhook.profiles, options_.webhook.tries_max)});
   add_lease_routes(router, {parts_.authenticator, parts_.agents, board_, leases_, parts_.loop});
   token_routes_.add_to(router);
@@ -206,7 +207,7 @@ Task<void> Control::end_forsaken(Time now) {
     }
     return changes;
   };
-  const auto changes = co_await parts_.database.write<Changes>(std::move(work));
+  const auto changes = co_await writer_.write<Changes>(std::move(work));
   if (!changes) {
     log_warn("ending forsaken jobs", {{"error", changes.error().message}});
     co_return;

@@ -20,6 +20,7 @@
 #include "base/metrics.h"
 #include "control/agent_routes.h"
 #include "control/agent_store.h"
+#include "control/batch_writer.h"
 #include "control/board.h"
 #include "control/health.h"
 #include "control/lease_book.h"
@@ -95,6 +96,7 @@ class Control {
   Parts parts_;
   ControlOptions options_;
   Board board_;
+  BatchWriter writer_;
   LeaseBook leases_;
   Webhook webhook_;
   TokenRoutes token_routes_;

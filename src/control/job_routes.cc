@@ -61,7 +61,7 @@ class JobRoutes {
                                                                 db::Transaction& tx) {
       return create_job(tx, parts_.orgs, *shared, *key);
     };
-    const auto ordered = co_await parts_.database.write<Ordered>(std::move(work));
+    const auto ordered = co_await parts_.writer.write<Ordered>(std::move(work));
     if (!ordered) co_return net::problem(ordered.error());
     net::Response response = created(201, *ordered);
     response.headers.set("Location", "/api/v1/jobs/" + std::to_string(ordered->job));
@@ -116,7 +116,7 @@ class JobRoutes {
       return cancel_job(tx, std::move(*head), by, now);
     };
     const auto change =
-        co_await parts_.database.write<std::optional<JobChange>>(std::move(work));
+        co_await parts_.writer.write<std::optional<JobChange>>(std::move(work));
     if (!change) co_return net::problem(change.error());
     if (*change) parts_.board.apply(**change);
     const auto now = co_await find(request, *caller, access::Role::operator_);
@@ -134,7 +134,7 @@ class JobRoutes {
         [job = *found, now = parts_.clock.now()](db::Transaction& tx) {
           return rerun_job(tx, job, now);
         };
-    const auto ordered = co_await parts_.database.write<Ordered>(std::move(work));
+    const auto ordered = co_await parts_.writer.write<Ordered>(std::move(work));
     if (!ordered) co_return net::problem(ordered.error());
     co_return created(202, *ordered);
   }

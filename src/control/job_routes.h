@@ -3,6 +3,7 @@
 
 #include "access/authenticator.h"
 #include "base/clock.h"
+#include "control/batch_writer.h"
 #include "control/board.h"
 #include "control/job_request.h"
 #include "control/job_store.h"
@@ -14,6 +15,7 @@ namespace nimbus::control {
 
 struct JobRoutesParts {
   db::Database& database;
+  BatchWriter& writer;
   access::Authenticator& authenticator;
   const OrgStore& orgs;
   Board& board;

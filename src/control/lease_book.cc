@@ -155,7 +155,7 @@ Task<Result<std::vector<Assignment>>> LeaseBook::grant(std::string agent,
     }
     return granted;
   };
-  Result<Granted> outcome = co_await parts_.database.write<Granted>(std::move(work));
+  Result<Granted> outcome = co_await parts_.writer.write<Granted>(std::move(work));
   Board& board = parts_.board;
   if (!outcome) {
     for (const Pick& pick : picks) board.queue().give_back(pick);
@@ -197,7 +197,7 @@ Task<Result<std::vector<Assignment>>> LeaseBook::repeat(std::string agent,
     return find_jobs(tx, lost);
   };
   CO_TRY_ASSIGN(std::vector<Job> jobs,
-                co_await parts_.database.write<std::vector<Job>>(std::move(work)));
+                co_await parts_.writer.write<std::vector<Job>>(std::move(work)));
   for (Job& job : jobs) {
     LiveLease* lease = parts_.board.leases().find(job.id);
     if (lease == nullptr || lease->fence != job.fence || job.state != JobState::leased) continue;
@@ -230,7 +230,7 @@ Task<Result<Renewal>> LeaseBook::renew(int64_t job, int64_t fence, std::string a
     return find_job(tx, job);
   };
   CO_TRY_ASSIGN(std::optional<Job> renewed,
-                co_await parts_.database.write<std::optional<Job>>(std::move(work)));
+                co_await parts_.writer.write<std::optional<Job>>(std::move(work)));
   if (!renewed) {
     count_stale(job, fence, agent);
     co_return fail(Code::conflict, "the lease is over: fence " + std::to_string(fence) +
@@ -300,7 +300,7 @@ Task<Result<Report>> LeaseBook::report(int64_t job, std::string agent, JobEvent 
     return record(tx, *head, event, now);
   };
   CO_TRY_ASSIGN(const Recorded recorded,
-                co_await parts_.database.write<Recorded>(std::move(work)));
+                co_await parts_.writer.write<Recorded>(std::move(work)));
   if (recorded.report.outcome == ReportOutcome::stale) count_stale(job, event.fence, agent);
   if (LiveLease* lease = parts_.board.leases().find(job);
       lease != nullptr && recorded.report.outcome == ReportOutcome::recorded) {
@@ -318,7 +318,7 @@ Task<void> LeaseBook::end(int64_t job, int64_t fence, std::string why) {
     if (!head || head->fence != fence || !head->is_leased()) return std::nullopt;
     return TRY(requeue_or_end(tx, *head, why, now));
   };
-  const auto change = co_await parts_.database.write<std::optional<JobChange>>(std::move(work));
+  const auto change = co_await parts_.writer.write<std::optional<JobChange>>(std::move(work));
   if (!change) {
     log_error("ending a lease", change.error());
   } else if (*change) {

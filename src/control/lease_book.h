@@ -17,6 +17,7 @@
 #include "access/job_token.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "control/batch_writer.h"
 #include "control/board.h"
 #include "control/job_store.h"
 #include "db/database.h"
@@ -60,6 +61,7 @@ class LeaseBook {
  public:
   struct Parts {
     db::Database& database;
+    BatchWriter& writer;
     Board& board;
     const access::JobTokens& job_tokens;
     const Clock& clock;

@@ -7,7 +7,8 @@ namespace {
 
 // jobs: `held` keeps a job from dispatch until GitHub releases it; `moves` numbers the transitions;
 // `event_seq` is the last report of the current fence that was recorded; `github_rank` never falls.
-// INTEGER PRIMARY KEY stands for "numbered by the engine"; AUTOINCREMENT: no number twice, ever.
+// INTEGER PRIMARY KEY stands for "numbered by the engine"; AUTOINCREMENT: no number twice, ever;
+// WITHOUT ROWID: the key's index is the table.
 constexpr std::string_view kJobs = R"sql(
 CREATE TABLE jobs (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -72,7 +73,7 @@ CREATE TABLE job_transitions (
   at_us BIGINT NOT NULL,
   reason TEXT NOT NULL,
   PRIMARY KEY (job_id, number)
-);
+) WITHOUT ROWID;
 CREATE TABLE job_requests (
   org TEXT NOT NULL,
   idempotency_key TEXT NOT NULL,

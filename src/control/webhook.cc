@@ -119,7 +119,7 @@ Result<std::vector<Secret>> parse_webhook_secrets(std::string_view text) {
 Webhook::Webhook(Parts parts, WebhookOptions options)
     : parts_(parts),
       options_(std::move(options)),
-      writer_({parts.loop, parts.database, parts.orgs, parts.board}),
+      writer_({parts.writer, parts.orgs, parts.board}),
       keys_(std::make_shared<const Keys>()) {
   if (options_.deliveries_per_minute_max > 0) {
     const auto per_minute = static_cast<double>(options_.deliveries_per_minute_max);

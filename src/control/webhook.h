@@ -64,6 +64,7 @@ class Webhook {
   struct Parts {
     net::Loop& loop;
     db::Database& database;
+    BatchWriter& writer;
     const OrgStore& orgs;
     Board& board;
     const Clock& clock;

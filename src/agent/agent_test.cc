@@ -186,6 +186,17 @@ TEST_CASE("a job runs in a VM of its own and is reported with its fence and its 
   CHECK_EQ(world.places_state->size(), 0);
 }
 
+TEST_CASE("an assignment that is offered twice is one job") {
+  World world;
+  world.options.slots = 2;
+  world.control.add_job(4);
+  world.control.waiting.push_back(4);
+  auto& life = world.begin_life();
+  REQUIRE(world.wait_result(4, "succeeded"));
+  world.stop(life);
+  CHECK_EQ(world.host->machines.size(), 1);
+}
+
 TEST_CASE("a guest is given its whole environment and no credential") {
   World world;
   boost::json::object seen;

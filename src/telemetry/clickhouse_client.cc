@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kAnswerBytesMax = size_t{256} << 20;
 constexpr int kReadBytesMax = 400'000'000;  // a query's memory in the engine
+constexpr Duration kQueryLeeway = std::chrono::seconds(2);  // for the answer to a query cut off
 constexpr Duration kSchemaTimeout = std::chrono::seconds(60);
 constexpr Duration kPingTimeout = std::chrono::seconds(2);
 constexpr int kNotEnoughSpace = 243;
@@ -100,7 +101,7 @@ Task<Result<std::string>> ClickhouseClient::select(ClickhouseQuery query) {
   }
   net::ClientRequest ask = request(arguments);
   ask.body = std::move(query.sql);
-  ask.timeout = std::chrono::seconds(query.seconds_max + 5);
+  ask.timeout = std::chrono::seconds(query.seconds_max) + kQueryLeeway;
   net::ClientRequest again = ask;
   const Duration start = steady_now();
   auto answer = co_await client_.send(std::move(ask));

@@ -80,7 +80,13 @@ Result<Child> spawn(const EngineProcessOptions& options) {
   }
   child.errors = pipe_ends[0];
   child.pidfd = static_cast<int>(syscall(SYS_pidfd_open, child.pid, 0));
-  return child;
+  if (child.pidfd >= 0) return child;
+  // Without it nobody would notice the child's end.
+  const Error cause = errno_error("watching the embedded ClickHouse", errno);
+  kill(child.pid, SIGKILL);
+  waitpid(child.pid, nullptr, 0);
+  close(child.errors);
+  return fail(cause);
 }
 
 std::string ending(int status) {
@@ -150,6 +156,10 @@ EngineProcess::~EngineProcess() {
 void EngineProcess::on_change(std::function<void()> call) { state_->change = std::move(call); }
 pid_t EngineProcess::pid() const { return state_->pid; }
 std::string EngineProcess::trouble() const { return state_->trouble; }
+
+void EngineProcess::kick() {
+  if (state_->pid > 0) kill(state_->pid, SIGKILL);
+}
 
 void EngineProcess::start() { state_->loop.spawn(supervise(state_), "embedded ClickHouse"); }
 

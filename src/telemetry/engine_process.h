@@ -36,6 +36,8 @@ class EngineProcess {
   void start();
   // SIGTERM, and SIGKILL when it takes too long. Not started again.
   Task<void> stop(Duration patience);
+  // Ends a child that is there and does not work; it is started again.
+  void kick();
   // Runs after each start and each end of the child.
   void on_change(std::function<void()> call);
 

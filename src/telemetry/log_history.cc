@@ -120,7 +120,7 @@ Task<Result<std::vector<model::LogLine>>> LogHistory::from_clickhouse(LogOwner o
   co_return lines;
 }
 
-Task<Result<LogHistory::Known>> LogHistory::known(LogOwner owner) {
+Task<Result<LogHistory::Known>> LogHistory::known(LogOwner owner, int seconds_max) {
   Known known;
   // The spool first, as above.
   for (const auto& [fence, entries] : writer_.index().of_job(owner.job)) {
@@ -132,6 +132,7 @@ Task<Result<LogHistory::Known>> LogHistory::known(LogOwner owner) {
   std::string sql = "SELECT fence, min(seq), max(seq), uniqExact(seq)" + std::string(kOfJob) +
                     " GROUP BY fence";
   ClickhouseQuery query = query_of(owner, std::move(sql));
+  query.seconds_max = seconds_max;
   CO_TRY_ASSIGN(const std::string rows, co_await client_.select(std::move(query)));
   for (RowReader reader(rows); !reader.at_end();) {
     LogOwner execution = owner;
@@ -144,19 +145,20 @@ Task<Result<LogHistory::Known>> LogHistory::known(LogOwner owner) {
     if (count == last - first + 1) {
       seqs.add(first, last);
     } else {
-      CO_TRY(co_await read_ranges(std::move(execution), seqs));
+      CO_TRY(co_await read_ranges(std::move(execution), seqs, seconds_max));
     }
   }
   co_return known;
 }
 
-Task<Result<void>> LogHistory::read_ranges(LogOwner owner, SeqSet& into) {
+Task<Result<void>> LogHistory::read_ranges(LogOwner owner, SeqSet& into, int seconds_max) {
   // Lines of one gapless run share the difference between seq and their rank.
   std::string sql =
       "SELECT min(seq), max(seq) FROM (SELECT seq, seq - row_number() OVER (ORDER BY seq) AS run"
       " FROM (SELECT DISTINCT seq" +
       std::string(kOfJob) + " AND fence = {fence:Int64})) GROUP BY run ORDER BY min(seq) LIMIT 10001";
   ClickhouseQuery query = query_of(owner, std::move(sql));
+  query.seconds_max = seconds_max;
   CO_TRY_ASSIGN(const std::string rows, co_await client_.select(std::move(query)));
   for (RowReader reader(rows); !reader.at_end();) {
     const int64_t first = reader.i64();

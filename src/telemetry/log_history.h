@@ -28,13 +28,13 @@ class LogHistory {
 
   // The seqs of every execution of the job. unavailable: ClickHouse is away.
   using Known = std::map<model::Fence, SeqSet>;
-  Task<Result<Known>> known(LogOwner owner);
+  Task<Result<Known>> known(LogOwner owner, int seconds_max = 10);
 
  private:
   Task<Result<std::vector<model::LogLine>>> from_spool(LogOwner owner, int64_t after);
   Task<Result<std::vector<model::LogLine>>> from_clickhouse(LogOwner owner, int64_t after,
                                                             size_t limit);
-  Task<Result<void>> read_ranges(LogOwner owner, SeqSet& into);
+  Task<Result<void>> read_ranges(LogOwner owner, SeqSet& into, int seconds_max);
 
   ClickhouseClient& client_;
   Writer& writer_;

@@ -7,6 +7,7 @@
 namespace nimbus::telemetry {
 namespace {
 
+constexpr int kLoadSeconds = 3;  // an engine slower than that is treated as away
 // How long a resent line waits for its first copy, which another request is storing.
 constexpr Duration kTwinPatience = std::chrono::seconds(20);
 
@@ -58,7 +59,7 @@ Task<void> LogIngest::load(LiveJob& job) {
   // (ReplacingMergeTree, and LIMIT 1 BY in every query).
   if (!writer_.ready()) co_return;
   job.loading = true;
-  const auto known = co_await history_.known(job.owner);
+  const auto known = co_await history_.known(job.owner, kLoadSeconds);
   job.loading = false;
   job.changed.notify_all();
   if (!known) co_return;

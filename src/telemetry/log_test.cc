@@ -244,3 +244,21 @@ TEST_CASE_FIXTURE(TelemetryFixture, "200,000 lines come back in order") {
   }
   CHECK(is_run_of(seqs_of(get_lines(12).body), 1, kLines));
 }
+
+TEST_CASE_FIXTURE(TelemetryFixture, "an engine that stalls holds up no line, and its late insert doubles none") {
+  if (!has_engine()) return;
+  start_ready();
+  jobs.add(12, "acme", "app");
+  const pid_t stuck = process->telemetry->engine_pid();
+  // A stopped process keeps its socket: whoever connects waits in vain.
+  kill(stuck, SIGSTOP);
+  CHECK(post_lines(12, lines(1, 5)).status == 200);
+  CHECK(is_run_of(seqs_of(get_lines(12).body), 1, 5));
+  kill(stuck, SIGCONT);
+  REQUIRE(process->wait_ready());
+  CHECK(post_lines(12, lines(6, 9)).status == 200);
+  REQUIRE(process->wait_until([this] {
+    return process->metrics.expose().find("nimbus_log_spool_bytes 0\n") != std::string::npos;
+  }));
+  CHECK(is_run_of(seqs_of(get_lines(12).body), 1, 9));
+}

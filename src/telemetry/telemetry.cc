@@ -19,6 +19,10 @@ constexpr Duration kPauseMax = std::chrono::seconds(2);
 constexpr Duration kIdlePause = std::chrono::seconds(30);
 // Away again this soon: its answer to a ping is not to be believed at once.
 constexpr Duration kFlapping = std::chrono::seconds(10);
+// An embedded engine that runs for so long without answering, or fails so many inserts in a row, is
+// started anew.
+constexpr Duration kSilenceMax = std::chrono::minutes(2);
+constexpr int kFailuresMax = 10;
 constexpr int kRetentionDaysMax = 36'500;
 
 Duration steady_now() {
@@ -76,6 +80,8 @@ struct Telemetry::State {
 
   Task<void> tend();
   Task<void> reach();
+  Task<bool> answers();
+  void watch();
   Task<Result<void>> prepare_schema();
 
   TelemetryOptions options;
@@ -96,6 +102,8 @@ struct Telemetry::State {
   bool stopping = false;
   bool tending = false;
   Duration ready_at{0};
+  Duration silent_since{0};  // when the engine began not to answer
+  int failures_seen = 0;     // of inserts, when the engine was started anew last
   Duration pause = kPauseMin;
 };
 
@@ -139,13 +147,17 @@ void Telemetry::start() {
     state.engine->on_change(woken);
     state.engine->start();
   }
+  state.silent_since = steady_now();
   state.tending = true;
   state.parts.loop.spawn(state.tend(), "telemetry");
 }
 
 Task<void> Telemetry::State::tend() {
   while (!stopping) {
-    if (!writer.ready()) co_await reach();
+    if (!writer.ready()) {
+      co_await reach();
+      watch();
+    }
     if (writer.ready() && !writer.spool_empty()) co_await writer.replay();
     book.sweep(steady_now());
     const bool idle = writer.ready();
@@ -163,8 +175,8 @@ Task<void> Telemetry::State::reach() {
     trouble = engine->trouble();
     co_return;
   }
-  const bool answers = co_await client.ping();
-  if (!answers) {
+  const bool answering = co_await answers();
+  if (!answering) {
     if (!engine) trouble = "ClickHouse does not answer at " + options.clickhouse;
     co_return;
   }
@@ -183,6 +195,33 @@ Task<void> Telemetry::State::reach() {
   ready_at = steady_now();
   writer.clickhouse_ready();
   log_info("ClickHouse is ready", {{"spool_bytes", writer.spooled_bytes()}});
+}
+
+// A ping says that somebody listens; a query, that the engine behind it works.
+Task<bool> Telemetry::State::answers() {
+  const bool listens = co_await client.ping();
+  // A server may lack our database yet, and looks after itself.
+  if (!listens || !engine) co_return listens;
+  ClickhouseQuery query;
+  query.sql = "SELECT 1";
+  query.seconds_max = 5;
+  const auto one = co_await client.select(std::move(query));
+  co_return one.has_value();
+}
+
+void Telemetry::State::watch() {
+  if (!engine) return;
+  const Duration now = steady_now();
+  if (writer.ready() || engine->pid() == 0) silent_since = now;
+  const bool silent = now - silent_since > kSilenceMax;
+  const bool failing = writer.failures_in_row() - failures_seen >= kFailuresMax;
+  if (writer.failures_in_row() == 0) failures_seen = 0;
+  if (!silent && !failing) return;
+  log_error("the embedded ClickHouse does not work, it is started anew",
+            {{"failed_inserts", writer.failures_in_row()}, {"silent", silent}});
+  failures_seen = writer.failures_in_row();
+  silent_since = now;
+  engine->kick();
 }
 
 Task<Result<void>> Telemetry::State::prepare_schema() {

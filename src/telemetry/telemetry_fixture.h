@@ -110,8 +110,9 @@ struct Process {
     return std::move(*outcome);
   }
 
-  // Lets the loop run until `done`, at most that long.
-  bool wait_until(std::function<bool()> done, Duration patience = std::chrono::seconds(30)) {
+  // Lets the loop run until `done`, at most that long: on a cold or busy disk the engine's library
+  // alone takes many seconds to load.
+  bool wait_until(std::function<bool()> done, Duration patience = std::chrono::minutes(3)) {
     return run(poll(std::move(done), patience));
   }
   bool wait_ready() {
@@ -127,6 +128,7 @@ struct Process {
     request.headers = std::move(headers);
     if (!bearer.empty()) request.headers.add("Authorization", "Bearer " + bearer);
     request.body = std::move(body);
+    request.timeout = std::chrono::minutes(3);
     auto answer = run(client->send(std::move(request)));
     INFO((answer ? std::string() : answer.error().message));
     REQUIRE(answer.has_value());

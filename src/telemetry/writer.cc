@@ -9,6 +9,7 @@ namespace {
 
 // Longer, and the block goes to the spool, so that its senders need not wait for a stalled engine.
 constexpr Duration kInsertPatience = std::chrono::seconds(5);
+constexpr Duration kReplayPatience = std::chrono::seconds(60);
 
 Duration steady_now() {
   return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
@@ -162,13 +163,19 @@ Task<void> Writer::pump(Queue& queue) {
   if (queued_bytes_ == 0) drained_.notify_all();
 }
 
+Task<InsertOutcome> Writer::insert(const Block& block, Duration patience) {
+  std::string head = insert_head(block.table);
+  std::string token = block.token;
+  std::string rows = block.data;
+  InsertOutcome outcome =
+      co_await client_.insert(std::move(head), std::move(token), std::move(rows), patience);
+  failures_in_row_ = outcome.kind == InsertOutcome::Kind::away ? failures_in_row_ + 1 : 0;
+  co_return outcome;
+}
+
 Task<Result<void>> Writer::store(Block block, std::vector<LineRange> lines) {
   if (ready_) {
-    std::string head = insert_head(block.table);
-    std::string rows = block.data;
-    std::string token = block.token;
-    const InsertOutcome outcome =
-        co_await client_.insert(std::move(head), std::move(token), std::move(rows), kInsertPatience);
+    const InsertOutcome outcome = co_await insert(block, kInsertPatience);
     if (outcome.kind == InsertOutcome::Kind::stored) co_return Result<void>{};
     // A refused block goes there as well; its replay puts it aside.
     block.attempted = true;
@@ -267,11 +274,7 @@ Task<bool> Writer::replay_segment(uint64_t segment) {
 }
 
 Task<bool> Writer::replay_block(const Block& block) {
-  std::string head = insert_head(block.table);
-  std::string rows = block.data;
-  std::string token = block.token;
-  const InsertOutcome outcome = co_await client_.insert(std::move(head), std::move(token),
-                                                        std::move(rows), std::chrono::seconds(60));
+  const InsertOutcome outcome = co_await insert(block, kReplayPatience);
   if (outcome.kind == InsertOutcome::Kind::stored) co_return true;
   if (outcome.kind == InsertOutcome::Kind::away) {
     set_away(outcome.message);

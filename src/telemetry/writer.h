@@ -43,6 +43,8 @@ class Writer {
   // ClickHouse is there, with its schema: blocks go to it, and the spool is replayed.
   void clickhouse_ready();
   bool ready() const { return ready_; }
+  // Inserts that failed since the last one that did not.
+  int failures_in_row() const { return failures_in_row_; }
   // Runs when a block could not be stored and `ready` has become false.
   void on_away(std::function<void()> call) { away_ = std::move(call); }
   // Ends when ClickHouse has everything that was spooled, or is away again.
@@ -73,6 +75,7 @@ class Writer {
   Task<bool> replay_block(const Block& block);
   Task<void> lock_spool();
   void unlock_spool();
+  Task<InsertOutcome> insert(const Block& block, Duration patience);
   void set_away(const std::string& reason);
   void note_spoiled(uint64_t segment, uint64_t frames);
   std::string next_token();
@@ -95,6 +98,7 @@ class Writer {
   uint64_t tokens_ = 0;
   size_t queued_bytes_ = 0;
   uint64_t spooled_bytes_ = 0;
+  int failures_in_row_ = 0;
   bool ready_ = false;
   bool replaying_ = false;
   bool spool_locked_ = false;

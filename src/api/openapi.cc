@@ -100,9 +100,8 @@ class Validator {
 
   static bool has_type(const json::value& type, const json::value& value) {
     if (type.is_string()) return is_type(type.get_string(), value);
-    return std::any_of(
-        type.as_array().begin(), type.as_array().end(),
-        [&](const json::value& one) { return is_type(one.as_string(), value); });
+    return std::any_of(type.as_array().begin(), type.as_array().end(),
+                       [&](const json::value& one) { return is_type(one.as_string(), value); });
   }
 
   void check_any(const json::value& any, const json::value& value, const std::string& at) {
@@ -133,7 +132,8 @@ class Validator {
     const json::value* other = schema.if_contains("additionalProperties");
     for (const auto& [name, value] : object) {
       const std::string place = at + "/" + std::string(name);
-      const json::value* property = known == nullptr ? nullptr : known->as_object().if_contains(name);
+      const json::value* property =
+          known == nullptr ? nullptr : known->as_object().if_contains(name);
       if (property != nullptr) {
         check(property->as_object(), value, place);
       } else if (other != nullptr && other->is_object()) {

@@ -21,15 +21,14 @@ TEST_CASE("the API description is JSON whose references all lead somewhere") {
 }
 
 TEST_CASE("a route that is served and not described is named") {
-  const std::vector<std::pair<std::string, std::string>> routes = {
-      {"GET", "/api/v1/jobs/{job}"}, {"GET", "/api/v1/secrets"}};
+  const std::vector<std::pair<std::string, std::string>> routes = {{"GET", "/api/v1/jobs/{job}"},
+                                                                   {"GET", "/api/v1/secrets"}};
   CHECK_EQ(api::undocumented_routes(routes), std::vector<std::string>{"GET /api/v1/secrets"});
 }
 
 TEST_CASE("a described route that is not served is named") {
-  const std::vector<std::pair<std::string, std::string>> routes = {{"GET", "/healthz"},
-                                                                   {"GET", "/readyz"},
-                                                                   {"GET", "/metrics"}};
+  const std::vector<std::pair<std::string, std::string>> routes = {
+      {"GET", "/healthz"}, {"GET", "/readyz"}, {"GET", "/metrics"}};
   const std::vector<std::string_view> tags = {"health"};
   CHECK_EQ(api::unserved_routes(routes, tags), std::vector<std::string>{"GET /openapi.json"});
 }

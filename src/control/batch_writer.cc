@@ -34,7 +34,8 @@ Task<void> BatchWriter::write_batch(Batch batch) {
     co_await write_alone(std::move(batch.front()));
     co_return;
   }
-  std::function<Result<bool>(db::Transaction&)> work = [batch](db::Transaction& tx) -> Result<bool> {
+  std::function<Result<bool>(db::Transaction&)> work =
+      [batch](db::Transaction& tx) -> Result<bool> {
     for (const auto& unit : batch) TRY(unit->work(tx));
     return true;
   };

@@ -3,8 +3,9 @@
 // (no savepoint, one hand-over between threads). A batch in which one fails is written again one by
 // one, so that a bad one takes nobody with it.
 //
-// `work` may therefore run twice: what it tells stands in its result and nowhere else. Callers resume
-// on the loop in the order of the commits, which is how memory (board.h) follows the database.
+// `work` may therefore run twice: what it tells stands in its result and nowhere else. Callers
+// resume on the loop in the order of the commits, which is how memory (board.h) follows the
+// database.
 //
 // Threads: the loop's; `work` runs on a database thread.
 #pragma once

@@ -12,10 +12,12 @@ struct Batches : access::AccessFixture {
   std::vector<std::string> settled;
 
   Batches() {
-    REQUIRE(database->write_now([](db::Transaction& tx) -> Result<void> {
-      TRY(tx.run("CREATE TABLE t (a BIGINT UNIQUE)"));
-      return {};
-    }).has_value());
+    REQUIRE(database
+                ->write_now([](db::Transaction& tx) -> Result<void> {
+                  TRY(tx.run("CREATE TABLE t (a BIGINT UNIQUE)"));
+                  return {};
+                })
+                .has_value());
   }
   // Writes `number`; a negative one writes and then fails.
   Task<void> put(int64_t number) {
@@ -34,10 +36,12 @@ struct Batches : access::AccessFixture {
   }
   int64_t count() {
     int64_t rows = 0;
-    REQUIRE(database->read_now([&](db::Transaction& tx) -> Result<void> {
-      rows = TRY(tx.query("SELECT count(*) FROM t")).front().integer(0);
-      return {};
-    }).has_value());
+    REQUIRE(database
+                ->read_now([&](db::Transaction& tx) -> Result<void> {
+                  rows = TRY(tx.query("SELECT count(*) FROM t")).front().integer(0);
+                  return {};
+                })
+                .has_value());
     return rows;
   }
 };

@@ -20,7 +20,8 @@ struct Board::Waiter {
 // A place in the line of waiting agents; leaving it gives back what was not taken.
 class Board::Waiting {
  public:
-  Waiting(Board& board, std::shared_ptr<Waiter> waiter) : board_(board), waiter_(std::move(waiter)) {
+  Waiting(Board& board, std::shared_ptr<Waiter> waiter)
+      : board_(board), waiter_(std::move(waiter)) {
     board_.waiting_.push_back(waiter_);
   }
   ~Waiting() { board_.leave(waiter_); }

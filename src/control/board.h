@@ -1,6 +1,6 @@
 // What control knows in memory: the queue, the leases in force, the agents that wait for work, how
-// many jobs are in which state. The database is the truth; every durable change is told to the board
-// as a JobChange, in the order of the commits, and on start it is filled from the database.
+// many jobs are in which state. The database is the truth; every durable change is told to the
+// board as a JobChange, in the order of the commits, and on start it is filled from the database.
 //
 // Threads: the loop's.
 #pragma once

@@ -37,12 +37,14 @@ Control::Control(Parts parts, ControlOptions options)
       writer_(parts.loop, parts.database),
       leases_({parts.database, writer_, board_, parts.job_tokens, parts.clock, parts.metrics,
                options_.lease_ttl}),
-      webhook_({parts.loop, parts.database, writer_, parts.orgs, board_, parts.clock, parts.metrics},
-               options_.webhook),
+      webhook_(
+          {parts.loop, parts.database, writer_, parts.orgs, board_, parts.clock, parts.metrics},
+          options_.webhook),
       token_routes_({parts.authenticator, parts.tokens, parts.database, parts.clock}),
       org_routes_(parts.authenticator, parts.orgs),
-      agent_routes_({parts.authenticator, parts.tokens, parts.agents, parts.clock,
-                     [this]() -> Task<Result<AgentJobs>> { co_return board_.leases().by_agent(); }}),
+      agent_routes_(
+          {parts.authenticator, parts.tokens, parts.agents, parts.clock,
+           [this]() -> Task<Result<AgentJobs>> { co_return board_.leases().by_agent(); }}),
       housekept_at_(parts.clock.steady()),
       probed_at_(parts.clock.steady()) {
   webhook_.set_secrets(options_.webhook_secrets);
@@ -85,8 +87,8 @@ Result<void> Control::load() {
          TRY(tx.query("SELECT id, fence, agent, org, cancel_requested FROM jobs "
                       "WHERE state IN ('leased', 'running') AND state <> 'queued' "
                       "AND lease_expires_us IS NOT NULL"))) {
-      loaded.leases.push_back({row.integer(0), row.integer(1), row.text(2), row.text(3), Duration(0),
-                               row.integer(4) != 0, true});
+      loaded.leases.push_back({row.integer(0), row.integer(1), row.text(2), row.text(3),
+                               Duration(0), row.integer(4) != 0, true});
     }
     for (const db::Row& row : TRY(tx.query("SELECT org, tokens, updated_us FROM job_buckets"))) {
       loaded.buckets.emplace_back(row.text(0), access::Bucket{row.real(1), row.time(2)});
@@ -138,9 +140,9 @@ Task<void> Control::follow_limits(std::string org, std::shared_ptr<const bool> s
 Task<void> Control::publish_agent(model::AgentId id, std::shared_ptr<const bool> stopped) {
   const auto agent = co_await parts_.agents.find(id);
   if (*stopped || !agent || !*agent) co_return;
-  board_.events().publish("agent", EventBus::kInstallation,
-                          agent_json(**agent, board_.leases().of_agent(id.value),
-                                     parts_.clock.now()));
+  board_.events().publish(
+      "agent", EventBus::kInstallation,
+      agent_json(**agent, board_.leases().of_agent(id.value), parts_.clock.now()));
 }
 
 void Control::add_routes(net::Router& router) {
@@ -169,7 +171,8 @@ Task<void> Control::probe_database() {
     return 1;
   };
   const auto answer = co_await parts_.database.read<int>(std::move(work));
-  database_health_ = answer ? PartHealth{} : PartHealth{PartStatus::unavailable, "it cannot be read"};
+  database_health_ =
+      answer ? PartHealth{} : PartHealth{PartStatus::unavailable, "it cannot be read"};
 }
 
 Task<void> Control::count_agents() {
@@ -199,11 +202,12 @@ Task<void> Control::count_agents() {
 
 Task<void> Control::end_forsaken(Time now) {
   using Changes = std::vector<JobChange>;
-  std::function<Result<Changes>(db::Transaction&)> work = [now](db::Transaction& tx) -> Result<Changes> {
+  std::function<Result<Changes>(db::Transaction&)> work =
+      [now](db::Transaction& tx) -> Result<Changes> {
     Changes changes;
     for (JobHead& head : TRY(find_forsaken(tx, now - kForsakenAfter, kForgottenAtOnce))) {
-      changes.push_back(TRY(move_job(tx, head, model::JobState::lost,
-                                     "GitHub never said how it ended", now)));
+      changes.push_back(
+          TRY(move_job(tx, head, model::JobState::lost, "GitHub never said how it ended", now)));
     }
     return changes;
   };
@@ -217,7 +221,8 @@ Task<void> Control::end_forsaken(Time now) {
 
 Task<void> Control::housekeep() {
   const Time now = parts_.clock.now();
-  std::function<Result<int64_t>(db::Transaction&)> work = [now](db::Transaction& tx) -> Result<int64_t> {
+  std::function<Result<int64_t>(db::Transaction&)> work =
+      [now](db::Transaction& tx) -> Result<int64_t> {
     const int64_t deliveries = TRY(forget_deliveries(tx, now, kForgottenAtOnce));
     return deliveries + TRY(forget_requests(tx, now, kForgottenAtOnce));
   };

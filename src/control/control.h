@@ -39,7 +39,7 @@ constexpr Duration kSweepEvery = std::chrono::seconds(1);
 constexpr Duration kHousekeepEvery = std::chrono::minutes(10);
 
 struct ControlOptions {
-  WebhookOptions webhook;  // with the profiles and tries_max
+  WebhookOptions webhook;               // with the profiles and tries_max
   std::vector<Secret> webhook_secrets;  // of the webhook's mode
   Duration lease_ttl = std::chrono::seconds(60);
   std::optional<Secret> metrics_token;

@@ -104,12 +104,14 @@ struct ControlFixture : access::AccessFixture {
                     int64_t owner_id = 9) const {
     const bool completed = action == "completed";
     const std::string status(action == "waiting" ? "waiting" : action);
-    return "{\"action\":\"" + std::string(action) + "\",\"workflow_job\":{\"id\":" +
-           std::to_string(job) + ",\"run_id\":5,\"run_attempt\":1,\"status\":\"" + status +
+    return "{\"action\":\"" + std::string(action) +
+           "\",\"workflow_job\":{\"id\":" + std::to_string(job) +
+           ",\"run_id\":5,\"run_attempt\":1,\"status\":\"" + status +
            "\",\"head_branch\":\"main\",\"name\":\"test\",\"labels\":[" + std::string(labels) +
            "],\"created_at\":\"" + to_rfc3339(clock.now()) + "\",\"runner_name\":\"r1\"" +
            (completed && more.empty() ? ",\"conclusion\":\"success\"" : "") + std::string(more) +
-           "},\"repository\":{\"name\":\"app\",\"default_branch\":\"main\",\"owner\":{\"login\":\"" +
+           "},\"repository\":{\"name\":\"app\",\"default_branch\":\"main\",\"owner\":{\"login\":"
+           "\"" +
            std::string(owner) + "\",\"id\":" + std::to_string(owner_id) + "}}}";
   }
   Answer send(std::string_view action, int64_t job = 100, std::string_view more = "",
@@ -119,9 +121,9 @@ struct ControlFixture : access::AccessFixture {
 
   // A native job's number.
   int64_t queue_job(const std::string& org = "acme", const std::string& more = "") {
-    const Answer made = call("POST", "/api/v1/jobs", admin,
-                             "{\"org\":\"" + org + "\",\"repo\":\"app\",\"command\":[\"true\"]" +
-                                 more + "}");
+    const Answer made =
+        call("POST", "/api/v1/jobs", admin,
+             "{\"org\":\"" + org + "\",\"repo\":\"app\",\"command\":[\"true\"]" + more + "}");
     REQUIRE_EQ(made.status, 201);
     return made.number("id");
   }

@@ -17,7 +17,8 @@ class EventReader final : public net::BodyWriter {
   explicit EventReader(size_t events) : events_(events) {}
   Task<Result<void>> write(std::string_view bytes) override {
     text_ += bytes;
-    for (size_t at = bytes.find("event: "); at != bytes.npos; at = bytes.find("event: ", at + 1)) ++seen_;
+    for (size_t at = bytes.find("event: "); at != bytes.npos; at = bytes.find("event: ", at + 1))
+      ++seen_;
     co_return Result<void>();
   }
   bool peer_gone() const override { return seen_ >= events_; }
@@ -33,9 +34,11 @@ Task<void> read_events(net::BodyStream stream, EventReader& reader) { co_await s
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Whole, "every route is described, and every described one of control's is served") {
+TEST_CASE_FIXTURE(Whole,
+                  "every route is described, and every described one of control's is served") {
   CHECK_EQ(api::undocumented_routes(router->routes()), std::vector<std::string>{});
-  const std::vector<std::string_view> tags = {"intake", "jobs", "agents", "orgs", "tokens", "health"};
+  const std::vector<std::string_view> tags = {"intake", "jobs",   "agents",
+                                              "orgs",   "tokens", "health"};
   CHECK_EQ(api::unserved_routes(router->routes(), tags), std::vector<std::string>{});
 }
 
@@ -49,7 +52,8 @@ TEST_CASE_FIXTURE(Whole, "lists of agents, tokens, orgs and the audit log are as
   CHECK_EQ(api::schema_faults("AuditList", get("/api/v1/audit").body), std::vector<std::string>{});
 }
 
-TEST_CASE_FIXTURE(Whole, "a part that starts makes the whole degraded, a required one that is down unavailable") {
+TEST_CASE_FIXTURE(
+    Whole, "a part that starts makes the whole degraded, a required one that is down unavailable") {
   Answer ready = get("/readyz");
   CHECK_EQ(ready.status, 200);
   CHECK_EQ(ready.text("status"), "ready");
@@ -102,7 +106,8 @@ TEST_CASE_FIXTURE(Whole, "metrics of control are there by name") {
 }
 
 TEST_CASE_FIXTURE(Whole, "changes of jobs are streamed to those who may see them") {
-  net::Response mine = serve(*router, request("GET", "/api/v1/events", token(access::Role::viewer, "acme")));
+  net::Response mine =
+      serve(*router, request("GET", "/api/v1/events", token(access::Role::viewer, "acme")));
   REQUIRE_EQ(mine.status, 200);
   CHECK_EQ(mine.headers.find("Content-Type"), "text/event-stream");
   queue_job("other");
@@ -119,8 +124,8 @@ TEST_CASE_FIXTURE(Whole, "changes of jobs are streamed to those who may see them
   loop.run();
   const size_t at = reader.text().find("data: ");
   REQUIRE_NE(at, std::string::npos);
-  const auto event = parse_json_object(
-      reader.text().substr(at + 6, reader.text().find('\n', at) - at - 6));
+  const auto event =
+      parse_json_object(reader.text().substr(at + 6, reader.text().find('\n', at) - at - 6));
   REQUIRE(event);
   CHECK(api::schema_faults("Job", *event).empty());
   CHECK_EQ(event->at("org").as_string(), "acme");

@@ -54,8 +54,8 @@ std::string conclusion_reason(const std::string& conclusion, const std::string& 
   return reason;
 }
 
-// The org of the owner. The owner's id decides, so a renamed owner keeps its org; and a new owner of
-// a name that belongs to another id gets an org of its own and sees nothing of the old one's.
+// The org of the owner. The owner's id decides, so a renamed owner keeps its org; and a new owner
+// of a name that belongs to another id gets an org of its own and sees nothing of the old one's.
 Result<std::string> org_of(db::Transaction& tx, const OrgStore& orgs, const WorkflowJob& event,
                            Time now) {
   std::string name = event.owner;
@@ -63,8 +63,8 @@ Result<std::string> org_of(db::Transaction& tx, const OrgStore& orgs, const Work
     const auto known =
         TRY(tx.find("SELECT org FROM github_owners WHERE owner_id = $1", *event.owner_id));
     if (known) return known->text(0);
-    const auto holder = TRY(
-        tx.find("SELECT owner_id FROM github_owners WHERE lower(org) = $1", to_lower(name)));
+    const auto holder =
+        TRY(tx.find("SELECT owner_id FROM github_owners WHERE lower(org) = $1", to_lower(name)));
     if (holder) {
       name += "-" + std::to_string(*event.owner_id);
       log_warn("an owner's name is another's org", {{"login", event.owner}, {"org", name}});
@@ -106,7 +106,7 @@ Result<DeliveryOutcome> insert_new(db::Transaction& tx, const Delivery& delivery
   start.reason = reason;
   outcome.job = TRY(insert_job(tx, job, start));
   if (!outcome.job) return outcome;
-  outcome.change = JobChange{*outcome.job, org, std::nullopt, start.state, start.held,
+  outcome.change = JobChange{*outcome.job, org, std::nullopt,  start.state,   start.held,
                              false,        0,   job.resources, job.created_at};
   return outcome;
 }
@@ -192,9 +192,17 @@ std::optional<std::string_view> text_or_null(const std::string& text) {
 
 }  // namespace
 
+bool is_same_body(std::string_view stored, const std::vector<BodyMark>& marks) {
+  for (const BodyMark& mark : marks) {
+    if (mark.substr(0, kMarkKeyBytes) == stored.substr(0, kMarkKeyBytes)) return mark == stored;
+  }
+  return true;
+}
+
 std::string_view to_string(DeliveryResult result) { return kResults[static_cast<size_t>(result)]; }
 
-Job make_github_job(const WorkflowJob& event, const LabelMatch& match, int64_t tries_max, Time now) {
+Job make_github_job(const WorkflowJob& event, const LabelMatch& match, int64_t tries_max,
+                    Time now) {
   Job job;
   job.repo = event.repo;
   job.ref = ref_of(event.head_branch);
@@ -232,25 +240,29 @@ Result<DeliveryOutcome> accept_delivery(db::Transaction& tx, const OrgStore& org
                                         const Delivery& delivery,
                                         const std::optional<std::string>& known_org) {
   const auto known =
-      TRY(tx.find("SELECT body_hash, job_id FROM deliveries WHERE guid = $1", delivery.guid));
+      TRY(tx.find("SELECT body_mark, job_id FROM deliveries WHERE guid = $1", delivery.guid));
   if (known) {
-    return DeliveryOutcome{DeliveryResult::duplicate, known->find_integer(1), {}, {},
-                           known->text(0) != delivery.body_hash};
+    return DeliveryOutcome{DeliveryResult::duplicate,
+                           known->find_integer(1),
+                           {},
+                           {},
+                           !is_same_body(known->text(0), delivery.marks)};
   }
   DeliveryOutcome outcome = TRY(act(tx, orgs, delivery, known_org));
-  TRY(tx.run("INSERT INTO deliveries (guid, body_hash, event, action, org, repo, result, job_id, "
-             "received_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-             delivery.guid, delivery.body_hash, delivery.event, text_or_null(delivery.action),
-             text_or_null(outcome.org.empty() ? delivery.owner : outcome.org),
-             text_or_null(delivery.repo), to_string(outcome.result), outcome.job,
-             delivery.received_at));
+  TRY(tx.run(
+      "INSERT INTO deliveries (guid, body_mark, event, action, org, repo, result, job_id, "
+      "received_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+      delivery.guid, delivery.marks.front(), delivery.event, text_or_null(delivery.action),
+      text_or_null(outcome.org.empty() ? delivery.owner : outcome.org), text_or_null(delivery.repo),
+      to_string(outcome.result), outcome.job, delivery.received_at));
   return outcome;
 }
 
 Result<int64_t> forget_deliveries(db::Transaction& tx, Time now, int limit) {
-  return tx.run("DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries ORDER BY id "
-                "LIMIT $1) AND received_us < $2",
-                limit, now - kDeliveriesKept);
+  return tx.run(
+      "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries ORDER BY id "
+      "LIMIT $1) AND received_us < $2",
+      limit, now - kDeliveriesKept);
 }
 
 }  // namespace nimbus::control

@@ -7,7 +7,8 @@
 //
 //   queued                 the job is made, or released from `waiting`
 //   in_progress            a job we have not leased was taken by somebody else's runner: running
-//   completed              a job we have not leased ends with GitHub's conclusion; one that we run is
+//   completed              a job we have not leased ends with GitHub's conclusion; one that we run
+//   is
 //                          told to stop when the conclusion is cancelled or skipped, and otherwise
 //                          ends by its agent's report
 //
@@ -38,9 +39,18 @@ constexpr Duration kForsakenAfter = std::chrono::hours(24 * 6);
 enum class DeliveryResult { queued, held, updated, ignored, duplicate };
 std::string_view to_string(DeliveryResult result);
 
+// Tells one body from another: a webhook secret's id, ":", and the start of the body's digest under
+// that secret, which verification has computed anyway.
+using BodyMark = std::string;
+constexpr size_t kMarkKeyBytes = 9;  // with the ":"
+
+// Whether a body with these marks, one for each valid secret, is the one that was stored as
+// `stored`. Also true when its secret is no longer valid, and nobody can tell.
+bool is_same_body(std::string_view stored, const std::vector<BodyMark>& marks);
+
 struct Delivery {
   std::string guid;
-  std::string body_hash;  // of the body, see migrations.cc
+  std::vector<BodyMark> marks;  // the first is stored
   std::string event;
   std::string action;
   std::string owner;
@@ -54,7 +64,7 @@ struct DeliveryOutcome {
   DeliveryResult result = DeliveryResult::ignored;
   std::optional<int64_t> job;
   std::optional<JobChange> change;
-  std::string org;  // as Nimbus knows it; "" when nothing was done
+  std::string org;          // as Nimbus knows it; "" when nothing was done
   bool other_body = false;  // duplicate: the id came before with another body
 };
 

@@ -36,8 +36,7 @@ Result<DeliveryQuery> read_query(const net::Request& request, const access::OrgS
 Result<db::Rows> find_rows(db::Transaction& tx, const DeliveryQuery& query) {
   const std::string event = query.event.value_or("");  // parameters borrow their texts
   const std::string result = query.result.value_or("");
-  std::vector<db::Parameter> parameters = {query.before, event,
-                                           result};
+  std::vector<db::Parameter> parameters = {query.before, event, result};
   const auto scope = query.orgs.filter("org", static_cast<int>(parameters.size()) + 1);
   if (scope.parameter) parameters.emplace_back(*scope.parameter);
   parameters.emplace_back(query.limit + 1);
@@ -68,8 +67,9 @@ Task<net::Response> list(db::Database& database, access::Authenticator& authenti
   if (!caller) co_return access::refusal(caller.error());
   const auto query = read_query(request, caller->orgs);
   if (!query) co_return net::problem(query.error());
-  std::function<Result<db::Rows>(db::Transaction&)> work =
-      [query = *query](db::Transaction& tx) { return find_rows(tx, query); };
+  std::function<Result<db::Rows>(db::Transaction&)> work = [query = *query](db::Transaction& tx) {
+    return find_rows(tx, query);
+  };
   const auto rows = co_await database.read<db::Rows>(std::move(work));
   if (!rows) co_return net::problem(rows.error());
   const size_t count = std::min(rows->size(), static_cast<size_t>(query->limit));

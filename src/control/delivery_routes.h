@@ -1,4 +1,5 @@
-// GET /api/v1/deliveries: what GitHub sent lately and what each delivery caused. Threads: the loop's.
+// GET /api/v1/deliveries: what GitHub sent lately and what each delivery caused. Threads: the
+// loop's.
 #pragma once
 
 #include "access/authenticator.h"

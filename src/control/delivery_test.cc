@@ -33,7 +33,8 @@ std::string concluded(const std::string& conclusion) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Deliveries, "in whatever order its deliveries come, a job is one and ends as GitHub says") {
+TEST_CASE_FIXTURE(Deliveries,
+                  "in whatever order its deliveries come, a job is one and ends as GitHub says") {
   std::vector<std::string> actions = {"completed", "in_progress", "queued", "waiting"};
   std::sort(actions.begin(), actions.end());
   int64_t github_job = 1000;
@@ -52,7 +53,8 @@ TEST_CASE_FIXTURE(Deliveries, "in whatever order its deliveries come, a job is o
   CHECK(assigned(poll(enroll(), 100)).empty());
 }
 
-TEST_CASE_FIXTURE(Deliveries, "every prefix of every order leaves the state of the furthest action") {
+TEST_CASE_FIXTURE(Deliveries,
+                  "every prefix of every order leaves the state of the furthest action") {
   const std::map<std::string, std::string> states = {
       {"queued", "queued"}, {"in_progress", "running"}, {"completed", "succeeded"}};
   const std::vector<std::string> ranks = {"queued", "in_progress", "completed"};
@@ -63,7 +65,8 @@ TEST_CASE_FIXTURE(Deliveries, "every prefix of every order leaves the state of t
     ++github_job;
     size_t furthest = 0;
     for (const std::string& action : actions) {
-      furthest = std::max<size_t>(furthest, std::find(ranks.begin(), ranks.end(), action) - ranks.begin());
+      furthest =
+          std::max<size_t>(furthest, std::find(ranks.begin(), ranks.end(), action) - ranks.begin());
       const int64_t id = send(action, github_job).number("job");
       CHECK_EQ(state(id), states.at(ranks[furthest]));
     }
@@ -140,7 +143,8 @@ TEST_CASE_FIXTURE(Deliveries, "a job that we run is told to stop when GitHub say
   CHECK_EQ(state(id), "cancelled");
 }
 
-TEST_CASE_FIXTURE(Deliveries, "a job that we run ends by its agent's report, GitHub's conclusion beside it") {
+TEST_CASE_FIXTURE(Deliveries,
+                  "a job that we run ends by its agent's report, GitHub's conclusion beside it") {
   const TestAgent agent = enroll();
   const int64_t id = send("queued").number("job");
   poll(agent);
@@ -149,15 +153,16 @@ TEST_CASE_FIXTURE(Deliveries, "a job that we run ends by its agent's report, Git
   CHECK_EQ(state(id), "running");
   CHECK_EQ(job(id).text("reason"), "GitHub concluded: success (runner r1)");
   CHECK_FALSE(renew(agent, id, 1).body.at("cancel").as_bool());
-  report(agent, id, 1, 2, "finished", ",\"result\":\"failed\",\"exit_code\":7,\"reason\":\"exit code 7\"");
+  report(agent, id, 1, 2, "finished",
+         ",\"result\":\"failed\",\"exit_code\":7,\"reason\":\"exit code 7\"");
   CHECK_EQ(state(id), "failed");
   CHECK_EQ(job(id).number("exit_code"), 7);
 }
 
 TEST_CASE_FIXTURE(Deliveries, "GitHub's conclusions become states") {
   const std::map<std::string, std::string> states = {
-      {"success", "succeeded"},   {"neutral", "succeeded"}, {"failure", "failed"},
-      {"cancelled", "cancelled"}, {"skipped", "cancelled"}, {"timed_out", "timed_out"},
+      {"success", "succeeded"},      {"neutral", "succeeded"},      {"failure", "failed"},
+      {"cancelled", "cancelled"},    {"skipped", "cancelled"},      {"timed_out", "timed_out"},
       {"action_required", "failed"}, {"startup_failure", "failed"}, {"new_word", "failed"}};
   int64_t github_job = 1;
   for (const auto& [conclusion, expected] : states) {

@@ -13,19 +13,18 @@ std::string owner_key(const WorkflowJob& event) {
 
 }  // namespace
 
-Task<Result<DeliveryOutcome>> DeliveryWriter::write(Delivery delivery) {
+Task<Result<DeliveryOutcome>> DeliveryWriter::write(std::shared_ptr<const Delivery> delivery) {
   std::string owner;
   std::optional<std::string> known_org;
-  if (delivery.workflow_job && delivery.job) {
-    owner = owner_key(*delivery.workflow_job);
+  if (delivery->workflow_job && delivery->job) {
+    owner = owner_key(*delivery->workflow_job);
     const auto found = org_of_owner_.find(owner);
     if (found != org_of_owner_.end()) known_org = found->second;
   }
-  auto shared = std::make_shared<const Delivery>(std::move(delivery));
-  std::function<Result<DeliveryOutcome>(db::Transaction&)> work =
-      [&orgs = parts_.orgs, shared, known_org](db::Transaction& tx) {
-        return accept_delivery(tx, orgs, *shared, known_org);
-      };
+  std::function<Result<DeliveryOutcome>(db::Transaction&)> work = [&orgs = parts_.orgs, delivery,
+                                                                   known_org](db::Transaction& tx) {
+    return accept_delivery(tx, orgs, *delivery, known_org);
+  };
   auto outcome = co_await parts_.writer.write<DeliveryOutcome>(std::move(work));
   if (!outcome || !outcome->change) co_return outcome;
   if (!known_org && !owner.empty()) {

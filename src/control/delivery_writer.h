@@ -1,9 +1,10 @@
-// Stores deliveries through the batch writer, and tells the board what they did. Remembers which org
-// an owner of GitHub's is, so that a delivery need not ask.
+// Stores deliveries through the batch writer, and tells the board what they did. Remembers which
+// org an owner of GitHub's is, so that a delivery need not ask.
 //
 // Threads: the loop's.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <unordered_map>
 
@@ -23,7 +24,7 @@ class DeliveryWriter {
   explicit DeliveryWriter(Parts parts) : parts_(parts) {}
 
   // What the delivery did, once that is durable. unavailable: see BatchWriter.
-  Task<Result<DeliveryOutcome>> write(Delivery delivery);
+  Task<Result<DeliveryOutcome>> write(std::shared_ptr<const Delivery> delivery);
 
  private:
   Parts parts_;

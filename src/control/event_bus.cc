@@ -55,7 +55,8 @@ void EventBus::publish(std::string_view name, std::string_view org, std::string 
 
 void EventBus::resync() {
   ++last_id_;
-  for (Subscription* subscriber : subscribers_) push(*subscriber, {last_id_, "resync", empty_object()});
+  for (Subscription* subscriber : subscribers_)
+    push(*subscriber, {last_id_, "resync", empty_object()});
 }
 
 }  // namespace nimbus::control

@@ -1,6 +1,6 @@
-// What GET /api/v1/events streams: changes, told to every subscriber as they happen. Each subscriber
-// has a bounded queue; one that falls behind gets a single `resync` in place of what it missed, and
-// must list again. Nothing is kept for those who are not there.
+// What GET /api/v1/events streams: changes, told to every subscriber as they happen. Each
+// subscriber has a bounded queue; one that falls behind gets a single `resync` in place of what it
+// missed, and must list again. Nothing is kept for those who are not there.
 //
 // Threads: the loop's.
 #pragma once

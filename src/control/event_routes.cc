@@ -55,8 +55,8 @@ Task<net::Response> open(Board& board, access::Authenticator& authenticator,
   }
   const auto last = request.headers.find("Last-Event-ID");
   const bool missed = last && *last != std::to_string(board.events().last_id());
-  auto stream = std::make_shared<Stream>(Stream{board.events(), authenticator, std::move(*caller),
-                                                std::move(subscription), missed});
+  auto stream = std::make_shared<Stream>(
+      Stream{board.events(), authenticator, std::move(*caller), std::move(subscription), missed});
   co_return net::Response::streamed(
       "text/event-stream", [stream](net::BodyWriter& writer) { return send(stream, writer); });
 }

@@ -14,8 +14,7 @@ constexpr std::array<std::string_view, 4> kStatuses = {"ok", "starting", "degrad
 // Compares digests, so that lengths tell nothing either.
 bool shows(const net::Request& request, const std::optional<Secret>& token) {
   const auto bearer = request.bearer();
-  return token && bearer &&
-         equal_in_constant_time(sha256(*bearer), sha256(token->reveal()));
+  return token && bearer && equal_in_constant_time(sha256(*bearer), sha256(token->reveal()));
 }
 
 }  // namespace
@@ -59,20 +58,20 @@ void add_health_routes(net::Router& router, const Health& health, Metrics& metri
     if (!report.available) response.headers.set("Retry-After", "5");
     co_return response;
   });
-  router.get("/metrics",
-             [&metrics, token = std::move(metrics_token)](
-                 net::Request& request) -> Task<net::Response> {
-               if (!shows(request, token) && !request.peer_is_loopback) {
-                 net::Response response = net::problem(
-                     Error{Code::unauthenticated, "the metrics token is missing or wrong",
-                           "send it as a bearer token, see metrics.token_file"});
-                 response.headers.set("WWW-Authenticate", "Bearer");
-                 co_return response;
-               }
-               net::Response response = net::Response::text(200, metrics.expose());
-               response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-               co_return response;
-             });
+  router.get(
+      "/metrics",
+      [&metrics, token = std::move(metrics_token)](net::Request& request) -> Task<net::Response> {
+        if (!shows(request, token) && !request.peer_is_loopback) {
+          net::Response response =
+              net::problem(Error{Code::unauthenticated, "the metrics token is missing or wrong",
+                                 "send it as a bearer token, see metrics.token_file"});
+          response.headers.set("WWW-Authenticate", "Bearer");
+          co_return response;
+        }
+        net::Response response = net::Response::text(200, metrics.expose());
+        response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+        co_return response;
+      });
   router.get("/openapi.json", [](net::Request&) -> Task<net::Response> {
     co_return net::Response::json(200, std::string(api::openapi_json()));
   });

@@ -47,7 +47,8 @@ class Health {
   std::vector<Part> parts_;
 };
 
-// `metrics_token`: who shows it may read /metrics from anywhere; without it only loopback peers may.
+// `metrics_token`: who shows it may read /metrics from anywhere; without it only loopback peers
+// may.
 void add_health_routes(net::Router& router, const Health& health, Metrics& metrics,
                        std::optional<Secret> metrics_token);
 

@@ -79,11 +79,13 @@ std::string metadata_term(std::string_view key, std::string_view value) {
 }
 
 JobChange change_of(const JobHead& head, std::optional<model::JobState> from) {
-  return {head.id,    head.org,       from,          head.state, head.held, head.cancel_requested,
+  return {head.id,    head.org,       from,           head.state, head.held, head.cancel_requested,
           head.fence, head.resources, head.created_at};
 }
 
-std::string job_json(const Job& job, std::string_view hold) { return write_job(job, hold).finish(); }
+std::string job_json(const Job& job, std::string_view hold) {
+  return write_job(job, hold).finish();
+}
 
 std::string job_detail_json(const Job& job, std::string_view hold,
                             const std::vector<model::Transition>& transitions) {

@@ -1,5 +1,6 @@
 // A job as the database keeps it. What stands in a row as JSON text (command, environment, labels,
-// metadata) stays text here: it is written once, from checked values, and only passed on afterwards.
+// metadata) stays text here: it is written once, from checked values, and only passed on
+// afterwards.
 //
 // Threads: values.
 #pragma once

@@ -10,9 +10,10 @@ using model::JobState;
 
 Result<std::optional<Ordered>> find_ordered(db::Transaction& tx, const std::string& org,
                                             const IdempotencyKey& key, Time now) {
-  const auto row = TRY(tx.find("SELECT request_hash, job_id FROM job_requests WHERE org = $1 AND "
-                               "idempotency_key = $2 AND created_us > $3",
-                               org, key.key, now - kIdempotencyKept));
+  const auto row =
+      TRY(tx.find("SELECT request_hash, job_id FROM job_requests WHERE org = $1 AND "
+                  "idempotency_key = $2 AND created_us > $3",
+                  org, key.key, now - kIdempotencyKept));
   if (!row) return std::nullopt;
   if (row->text(0) != key.request_hash) {
     return fail(Code::conflict, "this Idempotency-Key was used for another request",
@@ -42,7 +43,8 @@ Result<Ordered> create_job(db::Transaction& tx, const OrgStore& orgs, Job job,
   job.org = TRY(orgs.see_in(tx, job.org, job.created_at));
   Ordered ordered = TRY(queue_new(tx, job));
   if (key) {
-    TRY(tx.run("INSERT INTO job_requests (org, idempotency_key, request_hash, job_id, created_us) "
+    TRY(
+        tx.run("INSERT INTO job_requests (org, idempotency_key, request_hash, job_id, created_us) "
                "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (org, idempotency_key) DO UPDATE SET "
                "request_hash = excluded.request_hash, job_id = excluded.job_id, "
                "created_us = excluded.created_us",
@@ -72,7 +74,8 @@ Result<std::optional<JobChange>> cancel_job(db::Transaction& tx, JobHead head, s
 
 Result<Ordered> rerun_job(db::Transaction& tx, const Job& job, Time now) {
   if (!model::is_final(job.state)) {
-    return fail(Code::conflict, "the job has not ended: " + std::string(model::to_string(job.state)),
+    return fail(Code::conflict,
+                "the job has not ended: " + std::string(model::to_string(job.state)),
                 "cancel it first");
   }
   Job again;
@@ -93,9 +96,10 @@ Result<Ordered> rerun_job(db::Transaction& tx, const Job& job, Time now) {
 }
 
 Result<int64_t> forget_requests(db::Transaction& tx, Time now, int limit) {
-  return tx.run("DELETE FROM job_requests WHERE created_us IN (SELECT created_us FROM job_requests "
-                "WHERE created_us < $1 ORDER BY created_us LIMIT $2)",
-                now - kIdempotencyKept, limit);
+  return tx.run(
+      "DELETE FROM job_requests WHERE created_us IN (SELECT created_us FROM job_requests "
+      "WHERE created_us < $1 ORDER BY created_us LIMIT $2)",
+      now - kIdempotencyKept, limit);
 }
 
 }  // namespace nimbus::control

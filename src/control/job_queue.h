@@ -1,11 +1,12 @@
-// Which queued job runs next. The queue is an index in memory over the jobs that the database has as
-// queued and free to go; a claim is settled by the database (lease_book.h), so a stale entry costs a
-// look and nothing else.
+// Which queued job runs next. The queue is an index in memory over the jobs that the database has
+// as queued and free to go; a claim is settled by the database (lease_book.h), so a stale entry
+// costs a look and nothing else.
 //
 // Fairness is between orgs: the one with the fewest running jobs goes first, and of equals the one
 // served longest ago, so a noisy org delays itself. Within an org the oldest job goes first, except
 // that one too big for the asking agent is passed over. An org at its limit of concurrent jobs, or
-// whose token bucket is empty, is passed over too: its jobs stay queued, with `hold_reason` to show.
+// whose token bucket is empty, is passed over too: its jobs stay queued, with `hold_reason` to
+// show.
 //
 // Threads: the loop's.
 #pragma once

@@ -47,7 +47,8 @@ TEST_CASE("a light org is served before a noisy one's backlog") {
 
 TEST_CASE("orgs whose jobs end at once take turns") {
   Queue queue;
-  for (int64_t job = 0; job < 30; ++job) queue.add(job % 3 == 0 ? "a" : job % 3 == 1 ? "b" : "c", ticket(job));
+  for (int64_t job = 0; job < 30; ++job)
+    queue.add(job % 3 == 0 ? "a" : job % 3 == 1 ? "b" : "c", ticket(job));
   std::map<std::string, int> served;
   for (int round = 0; round < 9; ++round) {
     const auto picks = queue.pick({.slots = 1}, queue.clock.now());

@@ -40,7 +40,8 @@ Result<std::optional<std::string>> find_line(const json::object& body, std::stri
                                              size_t most) {
   auto text = TRY(find_text(body, field));
   if (text && (text->empty() || text->size() > most || has_control(*text))) {
-    return wrong(field, "must be 1 to " + std::to_string(most) + " bytes without control characters");
+    return wrong(field,
+                 "must be 1 to " + std::to_string(most) + " bytes without control characters");
   }
   return text;
 }
@@ -133,8 +134,8 @@ Result<model::Resources> read_resources(const json::object& body, model::Resourc
 Result<std::optional<std::string>> find_sha(const json::object& body) {
   auto sha = TRY(find_text(body, "sha"));
   const auto hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  if (sha && ((sha->size() != 40 && sha->size() != 64) ||
-              !std::all_of(sha->begin(), sha->end(), hex))) {
+  if (sha &&
+      ((sha->size() != 40 && sha->size() != 64) || !std::all_of(sha->begin(), sha->end(), hex))) {
     return wrong("sha", "must be 40 or 64 lower-case hexadecimal digits");
   }
   return sha;

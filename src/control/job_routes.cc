@@ -35,7 +35,8 @@ Result<std::optional<Time>> find_time(const net::Request& request, std::string_v
 Result<std::optional<IdempotencyKey>> find_key(const net::Request& request) {
   const auto key = request.headers.find("Idempotency-Key");
   if (!key) return std::nullopt;
-  const bool visible = std::all_of(key->begin(), key->end(), [](char c) { return c > 0x1f && c < 0x7f; });
+  const bool visible =
+      std::all_of(key->begin(), key->end(), [](char c) { return c > 0x1f && c < 0x7f; });
   if (key->empty() || key->size() > kIdempotencyKeyBytesMax || !visible) {
     return fail(Code::bad_request, "Idempotency-Key must be 1 to 255 visible characters");
   }
@@ -57,8 +58,8 @@ class JobRoutes {
     auto key = find_key(request);
     if (!key) co_return net::problem(key.error());
     auto shared = std::make_shared<Job>(std::move(*job));
-    std::function<Result<Ordered>(db::Transaction&)> work = [this, shared, key](
-                                                                db::Transaction& tx) {
+    std::function<Result<Ordered>(db::Transaction&)> work = [this, shared,
+                                                             key](db::Transaction& tx) {
       return create_job(tx, parts_.orgs, *shared, *key);
     };
     const auto ordered = co_await parts_.writer.write<Ordered>(std::move(work));
@@ -70,7 +71,8 @@ class JobRoutes {
   }
 
   Task<net::Response> list(net::Request& request) {
-    const auto caller = co_await parts_.authenticator.require_operator(request, access::Role::viewer);
+    const auto caller =
+        co_await parts_.authenticator.require_operator(request, access::Role::viewer);
     if (!caller) co_return access::refusal(caller.error());
     const auto filter = read_job_filter(request, caller->orgs);
     if (!filter) co_return net::problem(filter.error());
@@ -90,7 +92,8 @@ class JobRoutes {
   }
 
   Task<net::Response> show(net::Request& request) {
-    const auto caller = co_await parts_.authenticator.require_operator(request, access::Role::viewer);
+    const auto caller =
+        co_await parts_.authenticator.require_operator(request, access::Role::viewer);
     if (!caller) co_return access::refusal(caller.error());
     auto found = co_await find(request, *caller, access::Role::viewer);
     if (!found) co_return access::refusal(found.error());
@@ -109,14 +112,13 @@ class JobRoutes {
     const auto found = co_await find(request, *caller, access::Role::operator_);
     if (!found) co_return access::refusal(found.error());
     std::function<Result<std::optional<JobChange>>(db::Transaction&)> work =
-        [id = found->id, by = who(*caller), now = parts_.clock.now()](
-            db::Transaction& tx) -> Result<std::optional<JobChange>> {
+        [id = found->id, by = who(*caller),
+         now = parts_.clock.now()](db::Transaction& tx) -> Result<std::optional<JobChange>> {
       auto head = TRY(find_head(tx, id));
       if (!head) return fail(Code::not_found, "no such job");
       return cancel_job(tx, std::move(*head), by, now);
     };
-    const auto change =
-        co_await parts_.writer.write<std::optional<JobChange>>(std::move(work));
+    const auto change = co_await parts_.writer.write<std::optional<JobChange>>(std::move(work));
     if (!change) co_return net::problem(change.error());
     if (*change) parts_.board.apply(**change);
     const auto now = co_await find(request, *caller, access::Role::operator_);
@@ -195,8 +197,9 @@ Result<JobFilter> read_job_filter(const net::Request& request, const access::Org
     for (const std::string_view word : split(value, ',')) {
       const auto state = model::find_job_state(word);
       if (!state) {
-        return fail(Code::bad_request, "parameter 'state': '" + std::string(word) + "' is no state",
-                    "one of queued, leased, running, succeeded, failed, cancelled, timed_out, lost");
+        return fail(
+            Code::bad_request, "parameter 'state': '" + std::string(word) + "' is no state",
+            "one of queued, leased, running, succeeded, failed, cancelled, timed_out, lost");
       }
       filter.states.push_back(*state);
     }

@@ -16,7 +16,8 @@ struct Jobs : ControlFixture {
     REQUIRE_EQ(list.status, 200);
     CHECK(api::schema_faults("JobList", list.body).empty());
     std::vector<int64_t> found;
-    for (const auto& item : list.body.at("items").as_array()) found.push_back(item.at("id").as_int64());
+    for (const auto& item : list.body.at("items").as_array())
+      found.push_back(item.at("id").as_int64());
     return found;
   }
   Answer act(int64_t job, const std::string& verb, const std::string& bearer) {
@@ -51,17 +52,36 @@ TEST_CASE_FIXTURE(Jobs, "a native job is queued with all that was asked for") {
 
 TEST_CASE_FIXTURE(Jobs, "a request that is wrong is refused and names the field") {
   const std::vector<std::string> wrong = {
-      "", "[]", "{}", R"({"org":"acme","repo":"app"})", R"({"org":"acme","repo":"app","command":[]})",
-      R"({"org":"../x","repo":"app","command":["a"]})", R"({"org":"acme","repo":"..","command":["a"]})",
-      R"({"org":"acme","repo":"app","command":[""]})", R"({"org":"acme","repo":"app","command":[1]})",
-      R"({"org":"acme","repo":"app","command":["a\u0000"]})", with(R"("commandd":[])"),
-      with(R"("timeout_s":0)"), with(R"("timeout_s":432001)"), with(R"("timeout_s":"1")"),
-      with(R"("resources":{"cpus":0})"), with(R"("resources":{"cpus":65})"),
-      with(R"("resources":{"gpus":1})"), with(R"("resources":[])"), with(R"("retries":11)"),
-      with(R"("env":{"1A":"x"})"), with(R"("env":{"A=B":"x"})"), with(R"("env":{"A":1})"),
-      with(R"("env":{"A":"\u0000"})"), with(R"("ref":"a\nb")"), with(R"("ref":"")"),
-      with(R"("sha":"abc")"), with(R"("image":"")"), with(R"("labels":[""])"),
-      with(R"("metadata":{"a b":"x"})"), with(R"("metadata":{"a":"\n"})"),
+      "",
+      "[]",
+      "{}",
+      R"({"org":"acme","repo":"app"})",
+      R"({"org":"acme","repo":"app","command":[]})",
+      R"({"org":"../x","repo":"app","command":["a"]})",
+      R"({"org":"acme","repo":"..","command":["a"]})",
+      R"({"org":"acme","repo":"app","command":[""]})",
+      R"({"org":"acme","repo":"app","command":[1]})",
+      R"({"org":"acme","repo":"app","command":["a\u0000"]})",
+      with(R"("commandd":[])"),
+      with(R"("timeout_s":0)"),
+      with(R"("timeout_s":432001)"),
+      with(R"("timeout_s":"1")"),
+      with(R"("resources":{"cpus":0})"),
+      with(R"("resources":{"cpus":65})"),
+      with(R"("resources":{"gpus":1})"),
+      with(R"("resources":[])"),
+      with(R"("retries":11)"),
+      with(R"("env":{"1A":"x"})"),
+      with(R"("env":{"A=B":"x"})"),
+      with(R"("env":{"A":1})"),
+      with(R"("env":{"A":"\u0000"})"),
+      with(R"("ref":"a\nb")"),
+      with(R"("ref":"")"),
+      with(R"("sha":"abc")"),
+      with(R"("image":"")"),
+      with(R"("labels":[""])"),
+      with(R"("metadata":{"a b":"x"})"),
+      with(R"("metadata":{"a":"\n"})"),
       with(R"("env":{"A":")" + std::string(kEnvBytesMax, 'x') + R"("})"),
       with(R"("metadata":{"a":")" + std::string(kMetadataValueBytesMax + 1, 'x') + R"("})")};
   for (const std::string& body : wrong) {
@@ -118,14 +138,18 @@ TEST_CASE_FIXTURE(Jobs, "jobs are filtered by org, repo, state, label, metadata 
   }
 }
 
-TEST_CASE_FIXTURE(Jobs, "a list is paged without gaps or repetition, whatever is queued meanwhile") {
+TEST_CASE_FIXTURE(Jobs,
+                  "a list is paged without gaps or repetition, whatever is queued meanwhile") {
   for (int i = 0; i < 7; ++i) queue_job("acme", R"(,"labels":["l"])");
-  for (const std::string& filter : {std::string(), std::string("&label=l"), std::string("&org=acme")}) {
+  for (const std::string& filter :
+       {std::string(), std::string("&label=l"), std::string("&org=acme")}) {
     std::vector<int64_t> seen;
     std::string cursor;
     do {
-      const Answer page = get("/api/v1/jobs?limit=3" + filter + (cursor.empty() ? "" : "&cursor=" + cursor));
-      for (const auto& item : page.body.at("items").as_array()) seen.push_back(item.at("id").as_int64());
+      const Answer page =
+          get("/api/v1/jobs?limit=3" + filter + (cursor.empty() ? "" : "&cursor=" + cursor));
+      for (const auto& item : page.body.at("items").as_array())
+        seen.push_back(item.at("id").as_int64());
       const auto& next = page.body.at("next_cursor");
       cursor = next.is_null() ? "" : std::string(next.as_string());
       queue_job();
@@ -151,8 +175,10 @@ TEST_CASE_FIXTURE(Jobs, "an org's jobs exist for that org alone") {
   CHECK_EQ(act(theirs, "cancel", operator_).status, 404);
   CHECK_EQ(act(theirs, "rerun", operator_).status, 404);
   CHECK_EQ(call("POST", "/api/v1/jobs", viewer, with(R"("timeout_s":1)")).status, 403);
-  CHECK_EQ(call("POST", "/api/v1/jobs", operator_,
-                R"({"org":"other","repo":"app","command":["true"]})").status, 404);
+  CHECK_EQ(
+      call("POST", "/api/v1/jobs", operator_, R"({"org":"other","repo":"app","command":["true"]})")
+          .status,
+      404);
   CHECK_EQ(call("GET", "/api/v1/jobs", "").status, 401);
   CHECK_EQ(call("GET", path(mine), "wrong").status, 401);
   CHECK_EQ(call("GET", "/api/v1/jobs/abc", viewer).status, 404);
@@ -195,10 +221,12 @@ TEST_CASE_FIXTURE(Jobs, "a rerun is a new job that remembers the old one") {
 
 TEST_CASE_FIXTURE(Jobs, "a job's number is never used again") {
   const int64_t last = queue_job();
-  REQUIRE(database->write_now([](db::Transaction& tx) -> Result<void> {
-    TRY(tx.run("DELETE FROM jobs"));
-    return {};
-  }).has_value());
+  REQUIRE(database
+              ->write_now([](db::Transaction& tx) -> Result<void> {
+                TRY(tx.run("DELETE FROM jobs"));
+                return {};
+              })
+              .has_value());
   CHECK_GT(queue_job(), last);
 }
 

@@ -129,7 +129,8 @@ Job job_of(const Row& row) {
 
 Result<void> record_transition(db::Transaction& tx, int64_t id, int64_t number, JobState state,
                                int64_t fence, Time at, std::string_view reason) {
-  TRY(tx.run("INSERT INTO job_transitions (job_id, number, state, fence, at_us, reason) "
+  TRY(
+      tx.run("INSERT INTO job_transitions (job_id, number, state, fence, at_us, reason) "
              "VALUES ($1, $2, $3, $4, $5, $6)",
              id, number, model::to_string(state), fence, at, reason));
   return {};
@@ -151,15 +152,39 @@ Result<std::optional<int64_t>> insert_row(db::Transaction& tx, const Job& job,
   };
   static const GithubFacts kNone;
   const GithubFacts& facts = github == nullptr ? kNone : *github;
-  const std::array<Parameter, 33> parameters = {
-      start.org, job.repo, job.ref, job.sha, model::to_string(start.state), start.reason, start.held,
-      job.tries_max, job.created_at, start.finished_at, job.profile, job.image, job.text.command,
-      job.text.env, job.text.labels, job.text.metadata, job.resources.cpus, job.resources.memory_mb,
-      job.resources.disk_mb, job.timeout_s, job.rerun_of, number(facts.job_id),
-      number(facts.run_id), number(facts.run_attempt), facts.installation_id,
-      words(facts.workflow_name), words(facts.job_name), words(facts.html_url),
-      words(facts.default_branch), number(facts.rank), words(facts.conclusion),
-      words(facts.runner_name), start.started_at};
+  const std::array<Parameter, 33> parameters = {start.org,
+                                                job.repo,
+                                                job.ref,
+                                                job.sha,
+                                                model::to_string(start.state),
+                                                start.reason,
+                                                start.held,
+                                                job.tries_max,
+                                                job.created_at,
+                                                start.finished_at,
+                                                job.profile,
+                                                job.image,
+                                                job.text.command,
+                                                job.text.env,
+                                                job.text.labels,
+                                                job.text.metadata,
+                                                job.resources.cpus,
+                                                job.resources.memory_mb,
+                                                job.resources.disk_mb,
+                                                job.timeout_s,
+                                                job.rerun_of,
+                                                number(facts.job_id),
+                                                number(facts.run_id),
+                                                number(facts.run_attempt),
+                                                facts.installation_id,
+                                                words(facts.workflow_name),
+                                                words(facts.job_name),
+                                                words(facts.html_url),
+                                                words(facts.default_branch),
+                                                number(facts.rank),
+                                                words(facts.conclusion),
+                                                words(facts.runner_name),
+                                                start.started_at};
   const Rows rows = TRY(tx.query_with(kInsert, parameters));
   if (rows.empty()) return std::nullopt;
   return rows.front().integer(0);
@@ -182,7 +207,8 @@ Result<std::optional<int64_t>> insert_job(db::Transaction& tx, const Job& job,
 }
 
 Result<std::optional<JobHead>> find_head(db::Transaction& tx, int64_t id) {
-  static const std::string kSql = "SELECT " + std::string(kHeadColumns) + " FROM jobs WHERE id = $1";
+  static const std::string kSql =
+      "SELECT " + std::string(kHeadColumns) + " FROM jobs WHERE id = $1";
   const auto row = TRY(tx.find(kSql, id));
   if (!row) return std::nullopt;
   return head_of(*row);
@@ -198,7 +224,8 @@ Result<std::optional<JobHead>> find_github_head(db::Transaction& tx, int64_t git
 }
 
 Result<void> save_head(db::Transaction& tx, const JobHead& head) {
-  TRY(tx.run("UPDATE jobs SET state = $1, reason = $2, held = $3, tries = $4, moves = $5, "
+  TRY(
+      tx.run("UPDATE jobs SET state = $1, reason = $2, held = $3, tries = $4, moves = $5, "
              "event_seq = $6, cancel_requested = $7, agent = $8, exit_code = $9, "
              "log_last_seq = $10, leased_us = $11, started_us = $12, finished_us = $13, "
              "lease_expires_us = $14, github_rank = $15, github_conclusion = $16, "
@@ -371,9 +398,10 @@ Result<std::vector<Job>> list_jobs(db::Transaction& tx, const JobFilter& filter)
 }
 
 Result<std::vector<model::Transition>> read_transitions(db::Transaction& tx, const Job& job) {
-  const Rows rows = TRY(tx.query("SELECT number, state, fence, at_us, reason FROM job_transitions "
-                                 "WHERE job_id = $1 ORDER BY number",
-                                 job.id));
+  const Rows rows =
+      TRY(tx.query("SELECT number, state, fence, at_us, reason FROM job_transitions "
+                   "WHERE job_id = $1 ORDER BY number",
+                   job.id));
   std::vector<model::Transition> transitions;
   if (rows.empty() || rows.front().integer(0) != 0) {
     transitions.push_back({JobState::queued, {0}, job.created_at, ""});

@@ -16,7 +16,8 @@
 
 namespace nimbus::control {
 
-// Stores a new job, whose beginning `start` says; its number. nullopt: GitHub's job is there already.
+// Stores a new job, whose beginning `start` says; its number. nullopt: GitHub's job is there
+// already.
 Result<std::optional<int64_t>> insert_job(db::Transaction& tx, const Job& job,
                                           const JobStart& start);
 
@@ -31,8 +32,8 @@ Result<void> save_head(db::Transaction& tx, const JobHead& head);
 Result<JobChange> move_job(db::Transaction& tx, JobHead& head, model::JobState to,
                            std::string reason, Time now);
 
-// Leases a queued job that is free to go: the next fence, one try more. The job as it now is; nullopt:
-// it is not queued any more.
+// Leases a queued job that is free to go: the next fence, one try more. The job as it now is;
+// nullopt: it is not queued any more.
 struct Claim {
   std::string agent;
   Time now;
@@ -40,7 +41,8 @@ struct Claim {
 };
 Result<std::optional<Job>> claim_job(db::Transaction& tx, int64_t id, const Claim& claim);
 
-// GitHub's jobs that somebody else's runner took before `since` and of which nothing was heard again.
+// GitHub's jobs that somebody else's runner took before `since` and of which nothing was heard
+// again.
 Result<std::vector<JobHead>> find_forsaken(db::Transaction& tx, Time since, int limit);
 
 struct JobFilter {

@@ -91,7 +91,8 @@ class Reader {
       return read_pair(std::string_view(label).substr(kParameterPrefix.size()), true, match_, true);
     }
     if (lower.starts_with(kMetadataPrefix)) {
-      return read_pair(std::string_view(label).substr(kMetadataPrefix.size()), false, match_, false);
+      return read_pair(std::string_view(label).substr(kMetadataPrefix.size()), false, match_,
+                       false);
     }
     if (const Profile* profile = find_profile(profiles_, lower)) return choose(*profile);
     const auto size = find_size(lower);

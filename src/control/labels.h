@@ -27,9 +27,9 @@
 namespace nimbus::control {
 
 constexpr std::string_view kDefaultProfile = "nimbus";
-constexpr size_t kLabelsMax = 100;       // GitHub's own bound
-constexpr size_t kLabelBytesMax = 512;   // GitHub's own is 256 characters
-constexpr size_t kMetadataMax = 64;      // keys of a job
+constexpr size_t kLabelsMax = 100;      // GitHub's own bound
+constexpr size_t kLabelBytesMax = 512;  // GitHub's own is 256 characters
+constexpr size_t kMetadataMax = 64;     // keys of a job
 constexpr size_t kMetadataKeyBytesMax = 64;
 constexpr size_t kMetadataValueBytesMax = 512;
 constexpr int kCpusMax = 64;

@@ -9,7 +9,10 @@ namespace {
 
 const std::vector<Profile> kProfiles = {
     {.name = "nimbus", .image = "nimbus/base", .entry = {"true"}, .resources = {2, 2048, 10240}},
-    {.name = "eval", .image = "nimbus/ai-eval-runner", .entry = {"eval"}, .resources = {4, 8192, 1}},
+    {.name = "eval",
+     .image = "nimbus/ai-eval-runner",
+     .entry = {"eval"},
+     .resources = {4, 8192, 1}},
     {.name = "gpu", .image = "nimbus/gpu", .entry = {}, .resources = {8, 8192, 1}}};
 
 std::optional<LabelMatch> match(const std::vector<std::string>& labels) {
@@ -34,9 +37,10 @@ TEST_CASE("a size label changes the size of the profile nimbus") {
 }
 
 TEST_CASE("a size that is none is somebody else's label") {
-  for (const char* label : {"nimbus-0cpu", "nimbus-04cpu", "nimbus-65cpu", "nimbus-4", "nimbus-",
-                            "nimbus-4cpu-4cpu", "nimbus-8gb-4cpu", "nimbus-4cpu-8gb-1", "nimbus-+4cpu",
-                            "nimbus-99999999999cpu", "nimbus-513gb", "nimbus-gb", "nimbus-4cpu-"}) {
+  for (const char* label :
+       {"nimbus-0cpu", "nimbus-04cpu", "nimbus-65cpu", "nimbus-4", "nimbus-", "nimbus-4cpu-4cpu",
+        "nimbus-8gb-4cpu", "nimbus-4cpu-8gb-1", "nimbus-+4cpu", "nimbus-99999999999cpu",
+        "nimbus-513gb", "nimbus-gb", "nimbus-4cpu-"}) {
     CHECK_MESSAGE(!match({label}), label);
   }
 }
@@ -63,8 +67,7 @@ TEST_CASE("parameters become metadata and environment, meta becomes metadata") {
   REQUIRE(found);
   CHECK_EQ(found->metadata, std::map<std::string, std::string>{
                                 {"suite.name", "Smoke=1"}, {"team", "true"}, {"tier", "gold"}});
-  CHECK_EQ(found->env,
-           std::map<std::string, std::string>{{"NIMBUS_PARAM_SUITE_NAME", "Smoke=1"}});
+  CHECK_EQ(found->env, std::map<std::string, std::string>{{"NIMBUS_PARAM_SUITE_NAME", "Smoke=1"}});
 }
 
 TEST_CASE("parameters that are not plain are refused") {

@@ -23,17 +23,18 @@ struct BucketOutcome {
 };
 Result<BucketOutcome> take_tokens(db::Transaction& tx, const std::string& org,
                                   const access::BucketRate& rate, int wanted, Time now) {
-  const auto row =
-      TRY(tx.find("SELECT tokens, updated_us FROM job_buckets WHERE org = $1", org));
+  const auto row = TRY(tx.find("SELECT tokens, updated_us FROM job_buckets WHERE org = $1", org));
   BucketOutcome outcome;
-  outcome.bucket = row ? access::Bucket{row->real(0), row->time(1)} : access::full_bucket(rate, now);
+  outcome.bucket =
+      row ? access::Bucket{row->real(0), row->time(1)} : access::full_bucket(rate, now);
   while (outcome.granted < wanted) {
     const auto taken = access::take(outcome.bucket, rate, now);
     outcome.bucket = taken.bucket;
     if (!taken.granted) break;
     ++outcome.granted;
   }
-  TRY(tx.run("INSERT INTO job_buckets (org, tokens, updated_us) VALUES ($1, $2, $3) "
+  TRY(
+      tx.run("INSERT INTO job_buckets (org, tokens, updated_us) VALUES ($1, $2, $3) "
              "ON CONFLICT (org) DO UPDATE SET tokens = excluded.tokens, "
              "updated_us = excluded.updated_us",
              org, outcome.bucket.tokens, outcome.bucket.updated_at));
@@ -127,8 +128,7 @@ struct LeaseBook::Granted {
   std::vector<std::pair<std::string, access::Bucket>> buckets;
 };
 
-Task<Result<std::vector<Assignment>>> LeaseBook::grant(std::string agent,
-                                                       std::vector<Pick> picks) {
+Task<Result<std::vector<Assignment>>> LeaseBook::grant(std::string agent, std::vector<Pick> picks) {
   const Time now = parts_.clock.now();
   const Claim claim{agent, now, now + parts_.ttl};
   const Duration deadline = parts_.clock.steady() + parts_.ttl;
@@ -149,8 +149,10 @@ Task<Result<std::vector<Assignment>>> LeaseBook::grant(std::string agent,
           continue;
         }
         auto job = TRY(claim_job(tx, pick.ticket.job, claim));
-        if (job) granted.jobs.emplace_back(pick, std::move(*job));
-        else granted.gone.push_back(pick);
+        if (job)
+          granted.jobs.emplace_back(pick, std::move(*job));
+        else
+          granted.gone.push_back(pick);
       }
     }
     return granted;
@@ -166,9 +168,8 @@ Task<Result<std::vector<Assignment>>> LeaseBook::grant(std::string agent,
   for (const auto& [org, bucket] : outcome->buckets) board.queue().set_bucket(org, bucket);
   std::vector<Assignment> assignments;
   for (auto& [pick, job] : outcome->jobs) {
-    const JobChange change{job.id,    job.org,       JobState::queued, JobState::leased,
-                           false,     false,         job.fence,        job.resources,
-                           pick.ticket.queued_at};
+    const JobChange change{job.id, job.org,   JobState::queued, JobState::leased,     false,
+                           false,  job.fence, job.resources,    pick.ticket.queued_at};
     board.granted(change, {job.id, job.fence, agent, job.org, deadline, false, false});
     assignments.push_back(assignment(std::move(job), now, claim.expires_at));
     granted_.add();
@@ -233,9 +234,10 @@ Task<Result<Renewal>> LeaseBook::renew(int64_t job, int64_t fence, std::string a
                 co_await parts_.writer.write<std::optional<Job>>(std::move(work)));
   if (!renewed) {
     count_stale(job, fence, agent);
-    co_return fail(Code::conflict, "the lease is over: fence " + std::to_string(fence) +
-                                       " is not the job's running execution",
-                   "stop the execution");
+    co_return fail(
+        Code::conflict,
+        "the lease is over: fence " + std::to_string(fence) + " is not the job's running execution",
+        "stop the execution");
   }
   Renewal renewal{expires_at, renewed->cancel_requested, {}};
   if (LiveLease* lease = parts_.board.leases().find(job); lease != nullptr) {
@@ -271,8 +273,8 @@ Result<Recorded> record(db::Transaction& tx, JobHead& head, const JobEvent& even
   switch (event.type) {
     case EventType::started: change = move_job(tx, head, JobState::running, "", now); break;
     case EventType::abandoned:
-      change = requeue_or_end(tx, head, event.reason.empty() ? "the agent gave it up" : event.reason,
-                              now);
+      change = requeue_or_end(tx, head,
+                              event.reason.empty() ? "the agent gave it up" : event.reason, now);
       break;
     default:
       head.exit_code = event.exit_code;
@@ -299,8 +301,7 @@ Task<Result<Report>> LeaseBook::report(int64_t job, std::string agent, JobEvent 
     if (model::is_final(head->state)) return Recorded{{ReportOutcome::impossible, head->state}, {}};
     return record(tx, *head, event, now);
   };
-  CO_TRY_ASSIGN(const Recorded recorded,
-                co_await parts_.writer.write<Recorded>(std::move(work)));
+  CO_TRY_ASSIGN(const Recorded recorded, co_await parts_.writer.write<Recorded>(std::move(work)));
   if (recorded.report.outcome == ReportOutcome::stale) count_stale(job, event.fence, agent);
   if (LiveLease* lease = parts_.board.leases().find(job);
       lease != nullptr && recorded.report.outcome == ReportOutcome::recorded) {
@@ -323,8 +324,8 @@ Task<void> LeaseBook::end(int64_t job, int64_t fence, std::string why) {
     log_error("ending a lease", change.error());
   } else if (*change) {
     expired_.add();
-    log_warn("lease ended", {{"job", job}, {"fence", fence}, {"why", why},
-                             {"state", to_string((*change)->to)}});
+    log_warn("lease ended",
+             {{"job", job}, {"fence", fence}, {"why", why}, {"state", to_string((*change)->to)}});
     parts_.board.apply(**change);
   }
 }

@@ -106,6 +106,7 @@ class LeaseBook {
 };
 
 // Puts a job whose execution is gone back into the queue, or ends it; see above.
-Result<JobChange> requeue_or_end(db::Transaction& tx, JobHead& head, std::string_view why, Time now);
+Result<JobChange> requeue_or_end(db::Transaction& tx, JobHead& head, std::string_view why,
+                                 Time now);
 
 }  // namespace nimbus::control

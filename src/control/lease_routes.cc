@@ -69,8 +69,7 @@ class LeaseRoutes {
     auto event = parse_job_event(request.body);
     if (!event) co_return net::problem(event.error());
     const int64_t fence = event->fence;
-    const auto report =
-        co_await parts_.leases.report(*job, caller->agent.value, std::move(*event));
+    const auto report = co_await parts_.leases.report(*job, caller->agent.value, std::move(*event));
     if (!report) co_return net::problem(report.error());
     if (report->outcome == ReportOutcome::stale) {
       co_return refusal(Error{Code::conflict,
@@ -78,8 +77,8 @@ class LeaseRoutes {
                               "stop the execution"});
     }
     if (report->outcome == ReportOutcome::impossible) {
-      co_return net::problem(422, "a job that is " + std::string(model::to_string(report->state)) +
-                                      " cannot do that");
+      co_return net::problem(
+          422, "a job that is " + std::string(model::to_string(report->state)) + " cannot do that");
     }
     const int status = report->outcome == ReportOutcome::repeated ? 200 : 202;
     co_return net::Response::json(
@@ -102,8 +101,8 @@ class LeaseRoutes {
       }
       const std::string before = std::exchange(known->second, *poll.info.boot_id);
       if (!before.empty() && before != *poll.info.boot_id) {
-        CO_TRY(co_await parts_.leases.end_all(id.value, "the host of agent " + id.value +
-                                                            " restarted"));
+        CO_TRY(co_await parts_.leases.end_all(id.value,
+                                              "the host of agent " + id.value + " restarted"));
       }
     }
     co_return co_await parts_.agents.seen(id, poll.info);
@@ -123,9 +122,9 @@ class LeaseRoutes {
   Task<void> watch(const net::Request& request, int64_t job, int64_t fence, Renewal& renewal) {
     const auto asked = request.find_query("wait_s");
     const int64_t seconds = asked ? find_number(*asked).value_or(0) : 0;
-    const Duration wait = std::min<Duration>(std::chrono::seconds(std::min<int64_t>(
-                                                 seconds, kWatchSecondsMax)),
-                                             parts_.leases.ttl() / 3);
+    const Duration wait =
+        std::min<Duration>(std::chrono::seconds(std::min<int64_t>(seconds, kWatchSecondsMax)),
+                           parts_.leases.ttl() / 3);
     if (wait <= Duration(0)) co_return;
     auto ready = std::make_shared<net::Notifier>(parts_.loop);
     const LeaseTable::Watch handle =

@@ -10,7 +10,8 @@ namespace {
 struct Leases : ControlFixture {
   TestAgent agent = enroll("one");
   TestAgent other = enroll("two");
-  Answer finish(int64_t job, int64_t fence, int64_t seq = 2, const std::string& result = "succeeded") {
+  Answer finish(int64_t job, int64_t fence, int64_t seq = 2,
+                const std::string& result = "succeeded") {
     return report(agent, job, fence, seq, "finished", ",\"result\":\"" + result + "\"");
   }
 };
@@ -39,14 +40,17 @@ TEST_CASE_FIXTURE(Leases, "a queued job is assigned with a token and all it take
   CHECK_EQ(poll(agent).status, 204);
 }
 
-TEST_CASE_FIXTURE(Leases, "an execution goes from booting to its end, each step recorded with its fence") {
+TEST_CASE_FIXTURE(Leases,
+                  "an execution goes from booting to its end, each step recorded with its fence") {
   const int64_t id = queue_job();
   poll(agent);
   CHECK_EQ(report(agent, id, 1, 1, "booting").status, 202);
   CHECK_EQ(report(agent, id, 1, 2, "started").status, 202);
-  CHECK_EQ(report(agent, id, 1, 3, "finished",
-                  ",\"result\":\"failed\",\"exit_code\":3,\"reason\":\"exit code 3\",\"log_last_seq\":8")
-               .status, 202);
+  CHECK_EQ(
+      report(agent, id, 1, 3, "finished",
+             ",\"result\":\"failed\",\"exit_code\":3,\"reason\":\"exit code 3\",\"log_last_seq\":8")
+          .status,
+      202);
   const Answer done = job(id);
   CHECK(api::schema_faults("JobDetail", done.body).empty());
   CHECK_EQ(done.text("state"), "failed");
@@ -102,7 +106,8 @@ TEST_CASE_FIXTURE(Leases, "a fence that is not the job's own is refused as stale
   CHECK_EQ(state(id), "leased");
 }
 
-TEST_CASE_FIXTURE(Leases, "a lease that is renewed holds, one that is not ends and the job runs elsewhere") {
+TEST_CASE_FIXTURE(
+    Leases, "a lease that is renewed holds, one that is not ends and the job runs elsewhere") {
   const int64_t kept = queue_job();
   const int64_t lost = queue_job();
   CHECK_EQ(assigned(poll(agent, 2)).size(), 2);
@@ -139,12 +144,13 @@ TEST_CASE_FIXTURE(Leases, "a job's tries are bounded") {
     pass(61);
   }
   CHECK_EQ(state(id), "lost");
-  CHECK_EQ(job(id).text("reason"), "agent " + agent.id +
-                                       " stopped renewing its lease; no tries left (2 of 2)");
+  CHECK_EQ(job(id).text("reason"),
+           "agent " + agent.id + " stopped renewing its lease; no tries left (2 of 2)");
   CHECK_EQ(finish(id, 2).text("code"), "stale-fence");
 }
 
-TEST_CASE_FIXTURE(Leases, "a job of GitHub's that had started is lost, one that had not is queued again") {
+TEST_CASE_FIXTURE(Leases,
+                  "a job of GitHub's that had started is lost, one that had not is queued again") {
   const int64_t started = send("queued", 1).number("job");
   const int64_t leased = send("queued", 2).number("job");
   poll(agent, 2);
@@ -294,11 +300,12 @@ TEST_CASE_FIXTURE(Leases, "a job too big for one agent waits for another") {
 
 TEST_CASE_FIXTURE(Leases, "a poll or a report that is malformed is refused with 400") {
   const auto ask = [this](const std::string& body) {
-    return call("POST", "/api/v1/agents/" + agent.id + "/assignments", agent.credential, body).status;
+    return call("POST", "/api/v1/agents/" + agent.id + "/assignments", agent.credential, body)
+        .status;
   };
-  for (const char* body : {"", "[]", "{}", "{\"slots_free\":-1,\"wait_s\":0}", "{\"slots_free\":1}",
-                           "{\"slots_free\":1,\"wait_s\":\"1\"}",
-                           "{\"slots_free\":1,\"wait_s\":0,\"running\":[1]}"}) {
+  for (const char* body :
+       {"", "[]", "{}", "{\"slots_free\":-1,\"wait_s\":0}", "{\"slots_free\":1}",
+        "{\"slots_free\":1,\"wait_s\":\"1\"}", "{\"slots_free\":1,\"wait_s\":0,\"running\":[1]}"}) {
     CHECK_EQ(ask(body), 400);
   }
   const int64_t id = queue_job();
@@ -321,7 +328,8 @@ Task<void> keep_open(const net::Handler* handler, net::Request request, OpenCall
 }
 
 struct LongPolls : Leases {
-  // Opens every request, does `meanwhile` on the loop once they wait, and runs until all are answered.
+  // Opens every request, does `meanwhile` on the loop once they wait, and runs until all are
+  // answered.
   void open(net::Request request, OpenCall& call) {
     const net::RouteMatch match = router->match(request.method, request.path);
     REQUIRE(match.handler != nullptr);
@@ -350,22 +358,25 @@ Task<void> once_waiting(ControlFixture& fixture, size_t agents, net::Request req
 TEST_CASE_FIXTURE(LongPolls, "a waiting agent gets a new job at once, and only one agent does") {
   OpenCall first, second, made;
   open(waiting_poll(agent), first);
-  loop.spawn(once_waiting(*this, 1, request("POST", "/api/v1/jobs", admin,
-                                            R"({"org":"acme","repo":"app","command":["true"]})"),
+  loop.spawn(once_waiting(*this, 1,
+                          request("POST", "/api/v1/jobs", admin,
+                                  R"({"org":"acme","repo":"app","command":["true"]})"),
                           made),
              "queue");
   loop.run();
   REQUIRE(first.response);
   CHECK_EQ(first.response->status, 200);
   CHECK_EQ(made.response->status, 201);
-  CHECK_EQ(assigned(read(*first.response)), std::vector<int64_t>{read(*made.response).number("id")});
+  CHECK_EQ(assigned(read(*first.response)),
+           std::vector<int64_t>{read(*made.response).number("id")});
 }
 
 TEST_CASE_FIXTURE(LongPolls, "an agent that asks again takes over from its older request") {
   OpenCall first, second, made;
   open(waiting_poll(agent), first);
-  loop.spawn(once_waiting(*this, 1, request("POST", "/api/v1/agents/" + agent.id + "/assignments",
-                                            agent.credential, "{\"slots_free\":1,\"wait_s\":0}"),
+  loop.spawn(once_waiting(*this, 1,
+                          request("POST", "/api/v1/agents/" + agent.id + "/assignments",
+                                  agent.credential, "{\"slots_free\":1,\"wait_s\":0}"),
                           second),
              "again");
   loop.run();
@@ -393,16 +404,15 @@ TEST_CASE_FIXTURE(LongPolls, "a renewal that waits is answered when the job is c
   const int64_t id = queue_job();
   poll(agent);
   OpenCall renewal, cancel;
-  net::Request request =
-      this->request("PUT", "/api/v1/jobs/" + std::to_string(id) + "/lease", agent.credential,
-                    "{\"fence\":1}");
+  net::Request request = this->request("PUT", "/api/v1/jobs/" + std::to_string(id) + "/lease",
+                                       agent.credential, "{\"fence\":1}");
   request.query.emplace_back("wait_s", "30");
   open(std::move(request), renewal);
-  loop.spawn(cancel_once_watched(*this, id,
-                                 this->request("POST", "/api/v1/jobs/" + std::to_string(id) + "/cancel",
-                                               admin),
-                                 cancel),
-             "cancel");
+  loop.spawn(
+      cancel_once_watched(
+          *this, id, this->request("POST", "/api/v1/jobs/" + std::to_string(id) + "/cancel", admin),
+          cancel),
+      "cancel");
   loop.run();
   CHECK_EQ(cancel.response->status, 202);
   CHECK(read(*renewal.response).body.at("cancel").as_bool());

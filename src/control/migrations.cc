@@ -90,12 +90,12 @@ CREATE TABLE job_buckets (
 );
 )sql";
 
-// deliveries: the first 128 bits of the body's SHA-256 tell a replay from a reused GUID.
+// deliveries: `body_mark` tells a replay from a reused GUID (delivery.h).
 constexpr std::string_view kDeliveries = R"sql(
 CREATE TABLE deliveries (
   id INTEGER PRIMARY KEY,
   guid TEXT NOT NULL,
-  body_hash TEXT NOT NULL,
+  body_mark TEXT NOT NULL,
   event TEXT NOT NULL,
   action TEXT,
   org TEXT,

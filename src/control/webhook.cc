@@ -18,7 +18,7 @@ constexpr std::string_view kSignatureHeader = "X-Hub-Signature-256";
 constexpr std::string_view kTimestampHeader = "X-Hub-Signature-Timestamp";
 constexpr std::string_view kSignaturePrefix = "sha256=";
 constexpr size_t kDigestHexBytes = 64;
-constexpr size_t kBodyHashBytes = 16;
+constexpr size_t kMarkDigestBytes = 16;
 constexpr int kRefusalsLoggedMax = 10;  // a second
 constexpr std::string_view kWorkflowJob = "workflow_job";
 
@@ -80,7 +80,11 @@ net::Response retry_after(net::Response response, Duration wait) {
 }  // namespace
 
 struct Webhook::Keys {
-  std::vector<HmacKey> keys;
+  struct Key {
+    HmacKey hmac;
+    std::string id;  // kMarkKeyBytes, the ":" included
+  };
+  std::vector<Key> keys;
 };
 
 struct Webhook::Refusal {
@@ -91,7 +95,7 @@ struct Webhook::Refusal {
 
 struct Webhook::Checked {
   std::optional<Refusal> refusal;
-  Delivery delivery;
+  std::shared_ptr<Delivery> delivery;
 };
 
 std::optional<WebhookMode> find_webhook_mode(std::string_view name) {
@@ -106,7 +110,8 @@ Result<std::vector<Secret>> parse_webhook_secrets(std::string_view text) {
     const std::string_view secret = trim(line);
     if (secret.empty()) continue;
     if (secrets.size() == kWebhookSecretsMax) {
-      return fail(Code::bad_request, "more than " + std::to_string(kWebhookSecretsMax) + " secrets");
+      return fail(Code::bad_request,
+                  "more than " + std::to_string(kWebhookSecretsMax) + " secrets");
     }
     secrets.emplace_back(std::string(secret));
   }
@@ -131,7 +136,11 @@ Webhook::~Webhook() = default;
 
 void Webhook::set_secrets(const std::vector<Secret>& secrets) {
   auto keys = std::make_shared<Keys>();
-  for (const Secret& secret : secrets) keys->keys.emplace_back(secret.reveal());
+  for (const Secret& secret : secrets) {
+    HmacKey key(secret.reveal());
+    std::string id = to_hex(key.sign("nimbus webhook secret")).substr(0, kMarkKeyBytes - 1) + ":";
+    keys->keys.push_back({std::move(key), std::move(id)});
+  }
   keys_ = std::move(keys);
 }
 
@@ -153,18 +162,20 @@ std::optional<Webhook::Refusal> Webhook::check_timestamp(const net::Request& req
   const int64_t off = to_seconds(now) - *seconds;
   const int64_t most = std::chrono::duration_cast<std::chrono::seconds>(options_.tolerance).count();
   if (off > most || off < -most) {
-    return Refusal{409, "X-Hub-Signature-Timestamp is " + std::to_string(off > 0 ? off : -off) +
-                            " s off, more than " + std::to_string(most) + " s",
+    return Refusal{409,
+                   "X-Hub-Signature-Timestamp is " + std::to_string(off > 0 ? off : -off) +
+                       " s off, more than " + std::to_string(most) + " s",
                    "check the clocks; a replayed request stays refused"};
   }
   return std::nullopt;
 }
 
 std::optional<Webhook::Refusal> Webhook::verify(const net::Request& request, const Keys& keys,
-                                                Time now) const {
+                                                Time now, std::vector<BodyMark>& marks) const {
   const auto claimed = find_signature(request);
   if (!claimed) {
-    return Refusal{401, "X-Hub-Signature-256 is missing or not 'sha256=' and 64 hexadecimal digits"};
+    return Refusal{401,
+                   "X-Hub-Signature-256 is missing or not 'sha256=' and 64 hexadecimal digits"};
   }
   std::string prefix;
   if (options_.mode == WebhookMode::relay) {
@@ -177,29 +188,31 @@ std::optional<Webhook::Refusal> Webhook::verify(const net::Request& request, con
   }
   // Every secret is tried, so that the time tells nothing about which one is right.
   bool valid = false;
-  for (const HmacKey& key : keys.keys) {
-    const std::string digest = prefix.empty() ? key.sign(request.body) : key.sign(prefix, request.body);
-    valid |= equal_in_constant_time(digest, *claimed);
+  std::vector<std::string> digests;
+  for (const Keys::Key& key : keys.keys) {
+    digests.push_back(prefix.empty() ? key.hmac.sign(request.body)
+                                     : key.hmac.sign(prefix, request.body));
+    valid |= equal_in_constant_time(digests.back(), *claimed);
+  }
+  for (size_t i = 0; valid && i < digests.size(); ++i) {
+    const Keys::Key& key = keys.keys[i];
+    const std::string digest = prefix.empty() ? digests[i] : key.hmac.sign(request.body);
+    marks.push_back(key.id + to_hex(std::string_view(digest).substr(0, kMarkDigestBytes)));
   }
   if (!valid) return Refusal{401, "the signature does not match"};
   return check_timestamp(request, now);
 }
 
-Result<Delivery> Webhook::read_body(const net::Request& request, Time now) const {
-  Delivery delivery;
-  delivery.received_at = now;
-  delivery.guid = *request.headers.find("X-GitHub-Delivery");
-  delivery.event = *request.headers.find("X-GitHub-Event");
-  delivery.body_hash = to_hex(sha256(request.body).substr(0, kBodyHashBytes));
+Result<void> Webhook::read_body(const net::Request& request, Time now, Delivery& delivery) const {
   if (delivery.event != kWorkflowJob) {
-    const OtherEvent event = TRY(parse_other_event(request.body));
-    delivery.action = event.action;
-    delivery.owner = event.owner;
-    delivery.repo = event.repo;
-    return delivery;
+    OtherEvent event = TRY(parse_other_event(request.body));
+    delivery.action = std::move(event.action);
+    delivery.owner = std::move(event.owner);
+    delivery.repo = std::move(event.repo);
+    return {};
   }
   auto event = TRY(parse_workflow_job(request.body));
-  if (!event) return delivery;
+  if (!event) return {};
   TRY(access::check_org_name(event->owner));
   TRY(access::check_repo_name(event->repo));
   if (now - event->newest > kReplayWindow) {
@@ -213,15 +226,17 @@ Result<Delivery> Webhook::read_body(const net::Request& request, Time now) const
     delivery.job = make_github_job(*event, *match, options_.tries_max, now);
   }
   delivery.workflow_job = std::move(*event);
-  return delivery;
+  return {};
 }
 
 Webhook::Checked Webhook::check(const net::Request& request, const Keys& keys, Time now) const {
-  if (auto refusal = verify(request, keys, now)) return {std::move(refusal), {}};
+  auto delivery = std::make_shared<Delivery>();
+  if (auto refusal = verify(request, keys, now, delivery->marks)) return {std::move(refusal), {}};
   const auto type = find_single(request.headers, "Content-Type");
   if (!type || !is_json(*type)) {
     return {Refusal{415, "Content-Type is not application/json",
-                    "set the webhook's content type to application/json"}, {}};
+                    "set the webhook's content type to application/json"},
+            {}};
   }
   const auto encoding = request.headers.find("Content-Encoding");
   if (encoding && !equal_ignoring_case(*encoding, "identity")) {
@@ -235,12 +250,14 @@ Webhook::Checked Webhook::check(const net::Request& request, const Keys& keys, T
   if (!event || !is_visible(*event, kDeliveryIdBytesMax)) {
     return {Refusal{400, "X-GitHub-Event is missing or no event's name"}, {}};
   }
-  auto delivery = read_body(request, now);
-  if (!delivery) {
-    const Error& error = delivery.error();
+  delivery->guid = *guid;
+  delivery->event = *event;
+  delivery->received_at = now;
+  if (auto read = read_body(request, now, *delivery); !read) {
+    const Error& error = read.error();
     return {Refusal{http_status(error.code), error.message, error.hint}, {}};
   }
-  return {std::nullopt, std::move(*delivery)};
+  return {std::nullopt, std::move(delivery)};
 }
 
 // Anybody can cause refusals, so only the first of each second are worth a line; all are counted.
@@ -264,29 +281,27 @@ net::Response Webhook::refuse(const net::Request& request, const Refusal& refusa
   return net::problem(refusal.status, refusal.detail, refusal.hint);
 }
 
-net::Response Webhook::answer_duplicate(const std::string& guid, const std::string& owner,
-                                        const DeliveryOutcome& outcome) {
+net::Response Webhook::answer_duplicate(const Delivery& delivery, const DeliveryOutcome& outcome) {
   const bool reused = outcome.other_body;
-  access::audit_later(parts_.database, parts_.clock.now(),
-                      {"github", reused ? "delivery id reused with another body" : "delivery replayed",
-                       "delivery-" + guid, owner, ""});
+  access::audit_later(
+      parts_.database, parts_.clock.now(),
+      {"github", reused ? "delivery id reused with another body" : "delivery replayed",
+       "delivery-" + delivery.guid, delivery.owner, ""});
   count(reused ? "conflict" : "duplicate");
   if (!reused) return result_answer(200, DeliveryResult::duplicate, outcome.job);
   return net::problem(409, "this delivery id came before with another body",
                       "every event has a delivery id of its own");
 }
 
-Task<net::Response> Webhook::store(Delivery delivery) {
-  const std::string guid = delivery.guid;
-  const std::string owner = delivery.owner;
-  const auto outcome = co_await writer_.write(std::move(delivery));
+Task<net::Response> Webhook::store(std::shared_ptr<const Delivery> delivery) {
+  const auto outcome = co_await writer_.write(delivery);
   if (!outcome) {
     count("unavailable");
     log_error("storing a delivery", outcome.error());
-    co_return net::problem(Error{Code::unavailable, "the delivery could not be stored",
-                                 "deliver it again"});
+    co_return net::problem(
+        Error{Code::unavailable, "the delivery could not be stored", "deliver it again"});
   }
-  if (outcome->result == DeliveryResult::duplicate) co_return answer_duplicate(guid, owner, *outcome);
+  if (outcome->result == DeliveryResult::duplicate) co_return answer_duplicate(*delivery, *outcome);
   count(to_string(outcome->result));
   co_return result_answer(202, outcome->result, outcome->job);
 }

@@ -7,8 +7,9 @@
 //   401  the signature is not one of a valid secret's, compared in constant time with every one
 //   409  the timestamp is outside the tolerance (400 first when, in github mode, it does not parse)
 //   415  not application/json, or encoded
-//   400  X-GitHub-Delivery or X-GitHub-Event missing or malformed; the body is not what it should be
-//   409  the body's newest time is older than the replay window (workflow_job; other events cause
+//   400  X-GitHub-Delivery or X-GitHub-Event missing or malformed; the body is not what it should
+//   be 409  the body's newest time is older than the replay window (workflow_job; other events
+//   cause
 //        nothing, so their age does not matter)
 //   409  the delivery id came before with another body
 //
@@ -42,8 +43,8 @@ constexpr size_t kInlineBodyBytesMax = size_t{1} << 20;
 constexpr size_t kWebhookSecretsMax = 8;
 constexpr size_t kDeliveryIdBytesMax = 128;
 
-// github: GitHub signs the body. relay: a trusted relay, which has verified GitHub's signature, signs
-// `timestamp.body` with a secret of its own.
+// github: GitHub signs the body. relay: a trusted relay, which has verified GitHub's signature,
+// signs `timestamp.body` with a secret of its own.
 enum class WebhookMode { github, relay };
 std::optional<WebhookMode> find_webhook_mode(std::string_view name);
 
@@ -55,8 +56,8 @@ struct WebhookOptions {
   int64_t tries_max = 3;
 };
 
-// A secrets file's text: one secret a line, every one of them valid. bad_request: none, or more than
-// kWebhookSecretsMax.
+// A secrets file's text: one secret a line, every one of them valid. bad_request: none, or more
+// than kWebhookSecretsMax.
 Result<std::vector<Secret>> parse_webhook_secrets(std::string_view text);
 
 class Webhook {
@@ -83,12 +84,12 @@ class Webhook {
   struct Refusal;
   struct Checked;
   Checked check(const net::Request& request, const Keys& keys, Time now) const;
-  std::optional<Refusal> verify(const net::Request& request, const Keys& keys, Time now) const;
+  std::optional<Refusal> verify(const net::Request& request, const Keys& keys, Time now,
+                                std::vector<BodyMark>& marks) const;
   std::optional<Refusal> check_timestamp(const net::Request& request, Time now) const;
-  Result<Delivery> read_body(const net::Request& request, Time now) const;
-  Task<net::Response> store(Delivery delivery);
-  net::Response answer_duplicate(const std::string& guid, const std::string& owner,
-                                 const DeliveryOutcome& outcome);
+  Result<void> read_body(const net::Request& request, Time now, Delivery& delivery) const;
+  Task<net::Response> store(std::shared_ptr<const Delivery> delivery);
+  net::Response answer_duplicate(const Delivery& delivery, const DeliveryOutcome& outcome);
   net::Response refuse(const net::Request& request, const Refusal& refusal);
   void count(std::string_view result);
   void log_refusal(const net::Request& request, const Refusal& refusal);

@@ -48,7 +48,8 @@ std::string moved_to(std::string_view body, Time now) {
   const std::string text = to_rfc3339(from_us(to_seconds(now) * 1'000'000));
   std::string moved(body);
   for (size_t at = 0; at + kTimeBytes <= moved.size(); ++at) {
-    if (is_time(std::string_view(moved).substr(at, kTimeBytes))) moved.replace(at, kTimeBytes, text);
+    if (is_time(std::string_view(moved).substr(at, kTimeBytes)))
+      moved.replace(at, kTimeBytes, text);
   }
   return moved;
 }

@@ -15,10 +15,14 @@ namespace {
 struct Intake : ControlFixture {
   int64_t rows(std::string_view table) {
     int64_t count = 0;
-    REQUIRE(database->read_now([&](db::Transaction& tx) -> Result<void> {
-      count = TRY(tx.query("SELECT count(*) FROM " + std::string(table))).front().integer(0);
-      return {};
-    }).has_value());
+    REQUIRE(
+        database
+            ->read_now([&](db::Transaction& tx) -> Result<void> {
+              count =
+                  TRY(tx.query("SELECT count(*) FROM " + std::string(table))).front().integer(0);
+              return {};
+            })
+            .has_value());
     return count;
   }
   // Refused with this status, and nothing stored.
@@ -33,7 +37,9 @@ struct Intake : ControlFixture {
   std::string metric(const std::string& line) {
     const std::string text = metrics->expose();
     const size_t at = text.find(line);
-    return at == text.npos ? "" : text.substr(at + line.size() + 1, text.find('\n', at) - at - line.size() - 1);
+    return at == text.npos
+               ? ""
+               : text.substr(at + line.size() + 1, text.find('\n', at) - at - line.size() - 1);
   }
 };
 
@@ -111,9 +117,15 @@ TEST_CASE_FIXTURE(Intake, "a signature that is absent or not of its shape is ref
   const std::string hex = fixture_signature(body).substr(7);
   std::string upper = hex;
   std::transform(upper.begin(), upper.end(), upper.begin(), ::toupper);
-  const std::vector<std::string> values = {
-      "",  "sha256=", hex, "sha1=" + hex, "SHA256=" + hex, "sha256=" + hex + "0",
-      "sha256=" + hex.substr(1), "sha256=" + upper, " sha256=" + hex};
+  const std::vector<std::string> values = {"",
+                                           "sha256=",
+                                           hex,
+                                           "sha1=" + hex,
+                                           "SHA256=" + hex,
+                                           "sha256=" + hex + "0",
+                                           "sha256=" + hex.substr(1),
+                                           "sha256=" + upper,
+                                           " sha256=" + hex};
   for (const std::string& value : values) {
     net::Request made = delivery(body);
     made.headers.set("X-Hub-Signature-256", value);
@@ -151,7 +163,8 @@ TEST_CASE_FIXTURE(Intake, "every valid secret is accepted, and a withdrawn one i
 }
 
 TEST_CASE_FIXTURE(Intake, "what is not JSON by its headers is refused with 415") {
-  for (const char* type : {"application/x-www-form-urlencoded", "text/plain", "application/jsonp"}) {
+  for (const char* type :
+       {"application/x-www-form-urlencoded", "text/plain", "application/jsonp"}) {
     net::Request made = delivery(event("queued"));
     made.headers.set("Content-Type", type);
     refused(std::move(made), 415);
@@ -199,7 +212,8 @@ TEST_CASE_FIXTURE(Intake, "a body that is signed and malformed is refused with 4
   refused(delivery("not json", "ping"), 400);
 }
 
-TEST_CASE_FIXTURE(Intake, "a timestamp of a relay may be absent; when it is there it must be near") {
+TEST_CASE_FIXTURE(Intake,
+                  "a timestamp of a relay may be absent; when it is there it must be near") {
   const auto with = [this](const std::string& value) {
     net::Request made = delivery(event("queued"));
     made.headers.set(kTimestamp, value);
@@ -227,8 +241,16 @@ TEST_CASE_FIXTURE(Intake, "in relay mode the timestamp is required and signed") 
     return made;
   };
   const std::string now = std::to_string(to_seconds(clock.now()));
-  CHECK_EQ(deliver(relayed(now, now)).status, 202);
-  refused(relayed(now, std::to_string(to_seconds(clock.now()) - 1)), 401);
+  net::Request first = relayed(now, now);
+  first.headers.set("X-GitHub-Delivery", "g-1");
+  CHECK_EQ(deliver(first).status, 202);
+  clock.advance(seconds(1));
+  const std::string later = std::to_string(to_seconds(clock.now()));
+  first.headers.set(kTimestamp, later);
+  first.headers.set("X-Hub-Signature-256",
+                    fixture_signature(later + "." + first.body, "relay-secret"));
+  CHECK_EQ(deliver(first).status, 200);
+  refused(relayed(later, now), 401);
   const std::string old = std::to_string(to_seconds(clock.now()) - 301);
   refused(relayed(old, old), 409);
   refused(relayed("soon", "soon"), 400);
@@ -262,7 +284,8 @@ TEST_CASE_FIXTURE(Intake, "the same delivery again acts once, also after a resta
   CHECK_EQ(rows("deliveries"), 1);
 }
 
-TEST_CASE_FIXTURE(Intake, "a delivery id that comes back with another body is refused and audited") {
+TEST_CASE_FIXTURE(Intake,
+                  "a delivery id that comes back with another body is refused and audited") {
   CHECK_EQ(deliver(delivery(event("queued", 1), "workflow_job", "g-1")).status, 202);
   refused(delivery(event("queued", 2), "workflow_job", "g-1"), 409);
   CHECK_EQ(rows("jobs"), 1);
@@ -270,6 +293,22 @@ TEST_CASE_FIXTURE(Intake, "a delivery id that comes back with another body is re
   const std::string audit = boost::json::serialize(get("/api/v1/audit").body);
   CHECK_NE(audit.find("\"what\":\"delivery id reused with another body\""), audit.npos);
   CHECK_NE(audit.find("delivery-g-1"), audit.npos);
+}
+
+TEST_CASE_FIXTURE(Intake, "a replay is known while secrets rotate, and after") {
+  const std::string body = event("queued");
+  const auto send_signed = [&](std::string_view secret, const std::string& text) {
+    net::Request made = delivery(text, "workflow_job", "g-1");
+    made.headers.set("X-Hub-Signature-256", fixture_signature(text, secret));
+    return deliver(std::move(made)).status;
+  };
+  CHECK_EQ(send_signed(kFixtureSecret, body), 202);
+  control->set_webhook_secrets({Secret("new"), Secret(std::string(kFixtureSecret))});
+  CHECK_EQ(send_signed("new", body), 200);
+  CHECK_EQ(send_signed("new", event("queued", 2)), 409);
+  control->set_webhook_secrets({Secret("new")});
+  CHECK_EQ(send_signed("new", body), 200);
+  CHECK_EQ(rows("jobs"), 1);
 }
 
 TEST_CASE_FIXTURE(Intake, "a refused delivery may come again with the same id") {
@@ -331,10 +370,17 @@ TEST_CASE_FIXTURE(Intake, "deliveries are listed with what each caused, for admi
   CHECK_EQ(rest.body.at("items").as_array().size(), 1);
   CHECK_EQ(rest.body.at("items").as_array().front().at("result").as_string(), "queued");
   CHECK(rest.body.at("next_cursor").is_null());
-  CHECK_EQ(get("/api/v1/deliveries?result=ignored&event=workflow_job").body.at("items").as_array().size(), 1);
+  CHECK_EQ(get("/api/v1/deliveries?result=ignored&event=workflow_job")
+               .body.at("items")
+               .as_array()
+               .size(),
+           1);
   CHECK_EQ(call("GET", "/api/v1/deliveries", token(access::Role::operator_, "*")).status, 403);
   CHECK_EQ(call("GET", "/api/v1/deliveries", token(access::Role::admin, "other"))
-               .body.at("items").as_array().size(), 0);
+               .body.at("items")
+               .as_array()
+               .size(),
+           0);
 }
 
 TEST_CASE_FIXTURE(Intake, "deliveries are counted by result") {

@@ -162,13 +162,26 @@ constexpr std::array<std::string_view, 4> kNames = {"action", "workflow_job", "r
 
 namespace job {
 enum {
-  id, run_id, run_attempt, status, conclusion, labels, runner_name, head_sha, head_branch,
-  workflow_name, name, html_url, created_at, started_at, completed_at
+  id,
+  run_id,
+  run_attempt,
+  status,
+  conclusion,
+  labels,
+  runner_name,
+  head_sha,
+  head_branch,
+  workflow_name,
+  name,
+  html_url,
+  created_at,
+  started_at,
+  completed_at
 };
 constexpr std::array<std::string_view, 15> kNames = {
-    "id",       "run_id",      "run_attempt",   "status", "conclusion", "labels",     "runner_name",
-    "head_sha", "head_branch", "workflow_name", "name",   "html_url",   "created_at", "started_at",
-    "completed_at"};
+    "id",     "run_id",      "run_attempt", "status",      "conclusion",
+    "labels", "runner_name", "head_sha",    "head_branch", "workflow_name",
+    "name",   "html_url",    "created_at",  "started_at",  "completed_at"};
 }  // namespace job
 
 namespace repository {

@@ -95,19 +95,20 @@ TEST_CASE("a field that Nimbus reads may not stand there twice") {
 TEST_CASE("what is not strictly JSON is refused") {
   const std::string good(kSmall);
   for (const std::string& bad :
-       {std::string(), good + "x", good + "{}", "\xef\xbb\xbf" + good, good.substr(0, good.size() - 1),
-        "[" + good + "]", small("\"id\":7", "\"id\":07"), small("\"id\":7", "\"id\":7,\"x\":1e400"),
-        small("\"id\":7", "\"id\":7,\"x\":tru"), small("acme", "ac\xffme"),
-        small("acme", "\\ud800"), small("acme", "\\udc00"), small("acme", "ac\nme"),
-        small("acme", std::string_view("ac\0me", 5)), small("\"id\":7", "\"id\":7,"),
-        small("\"id\":7", "\"id\":NaN")}) {
+       {std::string(), good + "x", good + "{}", "\xef\xbb\xbf" + good,
+        good.substr(0, good.size() - 1), "[" + good + "]", small("\"id\":7", "\"id\":07"),
+        small("\"id\":7", "\"id\":7,\"x\":1e400"), small("\"id\":7", "\"id\":7,\"x\":tru"),
+        small("acme", "ac\xffme"), small("acme", "\\ud800"), small("acme", "\\udc00"),
+        small("acme", "ac\nme"), small("acme", std::string_view("ac\0me", 5)),
+        small("\"id\":7", "\"id\":7,"), small("\"id\":7", "\"id\":NaN")}) {
     CHECK_MESSAGE(refusal(bad) != "accepted", bad);
   }
 }
 
 TEST_CASE("nesting is bounded") {
   const auto nested = [](size_t levels) {
-    return small("\"id\":7", "\"id\":7,\"x\":" + std::string(levels, '[') + std::string(levels, ']'));
+    return small("\"id\":7",
+                 "\"id\":7,\"x\":" + std::string(levels, '[') + std::string(levels, ']'));
   };
   CHECK_EQ(refusal(nested(20)), "accepted");
   CHECK_NE(refusal(nested(32)), "accepted");

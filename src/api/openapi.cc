@@ -174,7 +174,9 @@ std::vector<std::string> undocumented_routes(
   const std::set<std::string> known = described({});
   std::vector<std::string> missing;
   for (const auto& [method, pattern] : routes) {
-    if (!known.contains(route_key(method, pattern))) missing.push_back(method + " " + pattern);
+    if (known.contains(route_key(method, pattern))) continue;
+    missing.push_back(method);
+    missing.back().append(" ").append(pattern);
   }
   return missing;
 }

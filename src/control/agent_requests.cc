@@ -108,6 +108,7 @@ Result<JobEvent> parse_job_event(std::string_view text) {
 
 std::string assignments_json(const std::vector<Assignment>& assignments) {
   std::vector<std::string> items;
+  items.reserve(assignments.size());
   for (const Assignment& assignment : assignments) {
     items.push_back(api::JsonText()
                         .integer("job", assignment.job.id)

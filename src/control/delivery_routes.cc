@@ -74,6 +74,7 @@ Task<net::Response> list(db::Database& database, access::Authenticator& authenti
   if (!rows) co_return net::problem(rows.error());
   const size_t count = std::min(rows->size(), static_cast<size_t>(query->limit));
   std::vector<std::string> items;
+  items.reserve(count);
   for (size_t i = 0; i < count; ++i) items.push_back(delivery_json((*rows)[i]));
   std::optional<std::string> cursor;
   if (rows->size() > count) cursor = std::to_string((*rows)[count - 1].integer(0));

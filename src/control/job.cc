@@ -90,6 +90,7 @@ std::string job_json(const Job& job, std::string_view hold) {
 std::string job_detail_json(const Job& job, std::string_view hold,
                             const std::vector<model::Transition>& transitions) {
   std::vector<std::string> lines;
+  lines.reserve(transitions.size());
   for (const model::Transition& transition : transitions) {
     lines.push_back(JsonText()
                         .text("state", model::to_string(transition.to))

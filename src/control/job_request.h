@@ -12,9 +12,9 @@
 namespace nimbus::control {
 
 constexpr size_t kCommandWordsMax = 256;
-constexpr size_t kCommandBytesMax = 128 * 1024;
+constexpr size_t kCommandBytesMax = size_t{128} << 10;
 constexpr size_t kEnvMax = 256;
-constexpr size_t kEnvBytesMax = 64 * 1024;
+constexpr size_t kEnvBytesMax = size_t{64} << 10;
 constexpr int kTimeoutSecondsMax = 5 * 24 * 3600;
 constexpr int kRetriesMax = 10;
 

@@ -149,10 +149,11 @@ Task<Result<std::vector<Assignment>>> LeaseBook::grant(std::string agent, std::v
           continue;
         }
         auto job = TRY(claim_job(tx, pick.ticket.job, claim));
-        if (job)
-          granted.jobs.emplace_back(pick, std::move(*job));
-        else
+        if (!job) {
           granted.gone.push_back(pick);
+          continue;
+        }
+        granted.jobs.emplace_back(pick, std::move(*job));
       }
     }
     return granted;

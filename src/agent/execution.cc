@@ -76,6 +76,7 @@ Task<Result<void>> Execution::resume(JournaledExecution row) {
     CO_TRY(co_await forwarder_->resume());
     // Nobody knows how long it still lasts until the server has been asked.
     lease_until_ = context_.clock.steady();
+    if (!row.ended) start_delivering();  // those of one that has ended wait for its last lines
   }
   keeping_lease_ = true;
   context_.loop.spawn(keep_lease(shared_from_this()), "keep lease");
@@ -277,11 +278,14 @@ Task<Result<void>> Execution::add_event(std::string_view type, const Verdict* ve
   if (verdict != nullptr) report_seq_ = event.seq;
   CO_TRY(co_await context_.journal.add_event(key(), event, verdict != nullptr));
   events_.push_back(std::move(event));
-  if (!delivering_) {
-    delivering_ = true;
-    context_.loop.spawn(deliver_events(shared_from_this()), "deliver events");
-  }
+  start_delivering();
   co_return Result<void>{};
+}
+
+void Execution::start_delivering() {
+  if (delivering_ || events_.empty()) return;
+  delivering_ = true;
+  context_.loop.spawn(deliver_events(shared_from_this()), "deliver events");
 }
 
 Task<void> Execution::deliver_events(std::shared_ptr<Execution>) {
@@ -366,10 +370,7 @@ Task<void> Execution::conclude_again() {
   concluding_ = true;
   report_seq_ = event_seq_;
   (void)co_await forwarder_->wait_drained(context_.options.report_hold);
-  if (!delivering_ && !events_.empty()) {
-    delivering_ = true;
-    context_.loop.spawn(deliver_events(self), "deliver events");
-  }
+  start_delivering();
   co_await close();
 }
 

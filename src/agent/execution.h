@@ -96,6 +96,7 @@ class Execution : public std::enable_shared_from_this<Execution> {
   GuestWork make_work(ImageRoot image);
 
   Task<Result<void>> add_event(std::string_view type, const Verdict* verdict);
+  void start_delivering();
   Task<void> deliver_events(std::shared_ptr<Execution> self);
   Task<void> say_last_words(const Verdict& verdict, std::string console);
   Task<void> close();

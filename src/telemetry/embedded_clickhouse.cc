@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -189,6 +190,7 @@ bool parse_embedded_options(int argc, const char* const* argv, EmbeddedClickhous
 int run_embedded_clickhouse(const EmbeddedClickhouseOptions& given) {
   const char* parent = std::getenv("NIMBUS_ENGINE_PARENT");
   if (!die_with_parent(parent != nullptr ? std::atoi(parent) : 0)) return 1;
+  prctl(PR_SET_NAME, "nimbus-clickh");  // started as /proc/self/exe, it would be called "exe"
   // Freed blocks go back to the system: this process idles most of its life.
   mallopt(M_ARENA_MAX, 2);
   EmbeddedClickhouseOptions options = given;

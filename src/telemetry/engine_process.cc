@@ -171,7 +171,10 @@ Task<void> EngineProcess::supervise(std::shared_ptr<State> state) {
     if (!first) state->restarts.add();
     first = false;
     const auto begun = std::chrono::steady_clock::now();
-    if (access(state->options.library.c_str(), R_OK) != 0) {
+    if (state->options.library.empty()) {
+      state->trouble = "libchdb.so was not found; install it with make deps, or name it in "
+                       "telemetry.libchdb";
+    } else if (access(state->options.library.c_str(), R_OK) != 0) {
       state->trouble = "libchdb is not at " + state->options.library + ": " + std::strerror(errno);
     } else if (const auto child = spawn(state->options); !child) {
       state->trouble = child.error().message;

@@ -60,7 +60,7 @@ class Follower {
   int64_t passed_over_ = 0;   // lines that lacked
   bool progress_ = false;     // something was sent in this round
   bool flushed_ = false;      // history was read once more after the execution was superseded
-  bool more_stored_ = false;  // the last page of history was full
+  bool more_stored_ = false;  // the last page of history was not the end
   Duration moved_at_;     // when lines were sent last, or the execution or state changed
   Duration looked_at_;
   Duration confirmed_at_;
@@ -106,7 +106,7 @@ Task<bool> Follower::send_lines() {
   LogOwner owner{request_.job.org, request_.job.repo, request_.job.id, fence_};
   auto stored = co_await parts_.history.read(std::move(owner), last_, kLogPageLines);
   polled_at_ = steady_now();
-  more_stored_ = stored && stored->size() == kLogPageLines;
+  more_stored_ = stored && !stored->empty();
   if (!stored) co_return true;  // later; what is in memory beyond it must wait its turn
   const bool waited = steady_now() - moved_at_ >= gap_patience_;
   const bool gap = !stored->empty() && stored->front().seq != last_ + 1;

@@ -8,6 +8,8 @@
 namespace nimbus::telemetry {
 namespace {
 
+constexpr int64_t kWindowLines = 8'192;  // a granule of the table
+
 constexpr std::string_view kOfJob =
     " FROM job_logs WHERE lower(org) = {org:String} AND repo = {repo:String} AND job = {job:Int64}";
 
@@ -48,15 +50,19 @@ Task<Result<std::vector<model::LogLine>>> LogHistory::read(LogOwner owner, int64
   CO_TRY_ASSIGN(std::vector<model::LogLine> spooled, co_await from_spool(owner, after));
   std::vector<model::LogLine> stored;
   if (writer_.ready()) {
-    auto page = co_await from_clickhouse(owner, after, limit);
+    // Bounded from above too: lines are numbered without gaps, and a page of a long log must not cost
+    // all that follows it.
+    const int64_t window = after + std::max<int64_t>(static_cast<int64_t>(limit), kWindowLines);
+    auto page = co_await from_clickhouse(owner, after, window, limit);
+    if (page && page->empty()) page = co_await from_clickhouse(owner, after, INT64_MAX, limit);
     const bool next_is_spooled = !spooled.empty() && spooled.front().seq == after + 1;
     if (!page && (page.error().code != Code::unavailable || !next_is_spooled)) {
       co_return fail(std::move(page).error());
     }
     if (page) stored = std::move(*page);
-    // Spooled lines beyond a full page may have stored ones in between.
-    if (stored.size() == limit) {
-      const int64_t last = stored.back().seq;
+    // Spooled lines beyond the page may have stored ones in between.
+    if (!stored.empty()) {
+      const int64_t last = stored.size() == limit ? stored.back().seq : window;
       std::erase_if(spooled, [last](const model::LogLine& line) { return line.seq > last; });
     }
   } else if (spooled.empty() || spooled.front().seq != after + 1) {
@@ -97,13 +103,13 @@ Task<Result<std::vector<model::LogLine>>> LogHistory::from_spool(LogOwner owner,
 }
 
 Task<Result<std::vector<model::LogLine>>> LogHistory::from_clickhouse(LogOwner owner, int64_t after,
-                                                                      size_t limit) {
+                                                                      int64_t last, size_t limit) {
   std::string sql = "SELECT stream, seq, ts, text, partial" + std::string(kOfJob) +
-                    " AND fence = {fence:Int64} AND seq > {after:Int64}"
-                    " ORDER BY lower(org), repo, job, fence, seq"
-                    " LIMIT 1 BY seq LIMIT {limit:UInt32}";
+                    " AND fence = {fence:Int64} AND seq > {after:Int64} AND seq <= {last:Int64}"
+                    " ORDER BY seq LIMIT 1 BY seq LIMIT {limit:UInt32}";
   ClickhouseQuery query = query_of(owner, std::move(sql));
   query.parameters.emplace_back("after", std::to_string(after));
+  query.parameters.emplace_back("last", std::to_string(last));
   query.parameters.emplace_back("limit", std::to_string(limit));
   CO_TRY_ASSIGN(const std::string rows, co_await client_.select(std::move(query)));
   std::vector<model::LogLine> lines;

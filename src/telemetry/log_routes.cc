@@ -169,9 +169,8 @@ Task<void> send_pages(LogHistory& history, std::shared_ptr<Download> state, net:
     if (!written) co_return;
     state->left -= state->page.size();
     state->after = state->page.back().seq;
-    const bool full = state->page.size() == kLogPageLines;
     state->page.clear();
-    if (!full || state->left == 0) co_return;
+    if (state->left == 0) co_return;
     LogOwner owner = state->owner;
     const size_t wanted = std::min(state->left, kLogPageLines);
     auto page = co_await history.read(std::move(owner), state->after, wanted);
@@ -234,7 +233,7 @@ Task<net::Response> LogRoutes::verify(net::Request& request) {
 Task<net::Response> LogRoutes::search(net::Request& request) {
   const auto caller = co_await parts_.authenticator.require_operator(request, Role::viewer);
   if (!caller) co_return access::refusal(caller.error());
-  auto search = parse_log_search(request, caller->orgs);
+  auto search = parse_log_search(request, caller->orgs, parts_.clock.now());
   if (!search) co_return net::problem(search.error());
   auto page = co_await search_logs(parts_.client, std::move(*search));
   if (!page) co_return net::problem(page.error());

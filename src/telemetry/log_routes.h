@@ -22,6 +22,7 @@ class LogRoutes {
     ClickhouseClient& client;
     Writer& writer;
     Metrics& metrics;
+    const Clock& clock;
     FollowTimes times;
   };
   explicit LogRoutes(Parts parts);

@@ -1,5 +1,6 @@
 #include "telemetry/log_search.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -45,16 +46,22 @@ std::string conditions_of(const LogSearch& search) {
   if (search.job != 0) text += " AND line_job = {job:Int64}";
   if (!search.level.empty()) text += " AND line_level = {level:String}";
   if (!search.text.empty()) text += " AND positionCaseInsensitiveUTF8(line_text, {text:String}) > 0";
-  if (search.since) text += " AND line_ts >= {since:Int64}";
-  if (search.until) text += " AND line_ts < {until:Int64}";
   text += " AND (line_ts, line_key) < ({cursor_ts:Int64}, {cursor_key:UInt64})";
   return text;
 }
 
-std::string half(std::string_view columns, std::string_view table, const QueryText& owner,
-                 const std::string& conditions) {
-  return "SELECT * FROM (SELECT " + std::string(columns) + " FROM " + std::string(table) +
-         " WHERE " + owner.conditions() + ") WHERE 1" + conditions +
+struct Half {
+  std::string_view columns;
+  std::string_view table;
+  std::string_view time;  // its column, which has a minmax index
+};
+
+std::string sql_of(const Half& half, const QueryText& owner, const std::string& conditions) {
+  const std::string time(half.time);
+  return "SELECT * FROM (SELECT " + std::string(half.columns) + " FROM " + std::string(half.table) +
+         " WHERE " + owner.conditions() + " AND " + time +
+         " >= fromUnixTimestamp64Nano({since:Int64}) AND " + time +
+         " <= fromUnixTimestamp64Nano({until:Int64})) WHERE 1" + conditions +
          " ORDER BY line_ts DESC, line_key DESC LIMIT 1 BY line_ts, line_key LIMIT {limit:UInt32}";
 }
 
@@ -75,8 +82,8 @@ std::string sql_of(const LogSearch& search, const QueryText& jobs, const QueryTe
   const std::string conditions = conditions_of(search);
   return "SELECT line_ts, line_key, line_org, line_repo, line_job, line_fence, line_seq,"
          " line_stream, line_level, line_text FROM (" +
-         half(kJobColumns, "job_logs", jobs, conditions) + " UNION ALL " +
-         half(kOtelColumns, "otel_logs", otel, conditions) +
+         sql_of({kJobColumns, "job_logs", "ts"}, jobs, conditions) + " UNION ALL " +
+         sql_of({kOtelColumns, "otel_logs", "Timestamp"}, otel, conditions) +
          ") ORDER BY line_ts DESC, line_key DESC LIMIT {limit:UInt32}";
 }
 
@@ -90,16 +97,21 @@ Result<int64_t> parse_number(std::string_view name, std::string_view text, int64
   return number;
 }
 
-Result<std::string> read_page(const std::string& rows, size_t limit) {
-  std::string json = "{\"items\":[";
+struct Page {
+  std::string items;
   size_t count = 0;
   Cursor last;
-  for (RowReader reader(rows); !reader.at_end(); ++count) {
-    last.ts_ns = reader.i64();
-    last.key = reader.u64();
-    if (count > 0) json += ',';
+};
+
+Result<Page> read_page(const std::string& rows) {
+  Page page;
+  std::string& json = page.items;
+  for (RowReader reader(rows); !reader.at_end(); ++page.count) {
+    page.last.ts_ns = reader.i64();
+    page.last.key = reader.u64();
+    if (page.count > 0) json += ',';
     json += "{\"ts\":\"";
-    append_time(json, last.ts_ns);
+    append_time(json, page.last.ts_ns);
     json += "\",\"org\":";
     append_json_text(json, reader.text());
     json += ",\"repo\":";
@@ -114,15 +126,31 @@ Result<std::string> read_page(const std::string& rows, size_t limit) {
     json += '}';
     if (!reader.ok()) return fail(Code::corrupt, "searching logs: ClickHouse's answer ends early");
   }
-  json += "],\"next_cursor\":";
-  json += count == limit ? "\"" + cursor_text(last) + "\"" : "null";
-  return json + "}";
+  return page;
+}
+
+int64_t to_ns(Time time) { return to_us(time) * 1000; }
+
+// The times to search from, the next when a page is not full. Times lie between 1900 and 2262.
+std::vector<int64_t> starts_of(const LogSearch& search, const Cursor& cursor) {
+  if (search.since) return {to_ns(*search.since)};
+  int64_t newest = std::min(to_ns(search.now), cursor.ts_ns);
+  if (search.until) newest = std::min(newest, to_ns(*search.until));
+  std::vector<int64_t> starts;
+  for (const int hours : {1, 24, 14 * 24}) {
+    const std::chrono::nanoseconds back = std::chrono::hours(hours);
+    starts.push_back(std::max<int64_t>(0, newest - back.count()));
+  }
+  starts.push_back(0);
+  return starts;
 }
 
 }  // namespace
 
-Result<LogSearch> parse_log_search(const net::Request& request, const access::OrgScope& orgs) {
+Result<LogSearch> parse_log_search(const net::Request& request, const access::OrgScope& orgs,
+                                   Time now) {
   LogSearch search;
+  search.now = now;
   search.orgs = orgs.narrow(request.find_query("org"));
   search.repo = request.find_query("repo").value_or("");
   search.level = request.find_query("level").value_or("");
@@ -159,20 +187,31 @@ Task<Result<std::string>> search_logs(ClickhouseClient& client, LogSearch search
   }
   QueryText jobs(search.orgs, "org");
   const QueryText otel(search.orgs, "Org");
+  // `until` itself is outside.
+  const int64_t until = search.until ? to_ns(*search.until) - 1 : INT64_MAX;
   jobs.bind("repo", search.repo)
       .bind("job", std::to_string(search.job))
       .bind("level", search.level)
       .bind("text", search.text)
-      .bind("since", std::to_string(search.since ? to_us(*search.since) * 1000 : 0))
-      .bind("until", std::to_string(search.until ? to_us(*search.until) * 1000 : 0))
+      .bind("until", std::to_string(until))
       .bind("cursor_ts", std::to_string(cursor.ts_ns))
       .bind("cursor_key", std::to_string(cursor.key))
       .bind("limit", std::to_string(search.limit));
-  ClickhouseQuery query;
-  query.sql = sql_of(search, jobs, otel);
-  query.parameters = jobs.parameters();
-  CO_TRY_ASSIGN(const std::string rows, co_await client.select(std::move(query)));
-  co_return read_page(rows, search.limit);
+  Page page;
+  for (const int64_t since : starts_of(search, cursor)) {
+    ClickhouseQuery query;
+    query.sql = sql_of(search, jobs, otel);
+    query.parameters = jobs.parameters();
+    query.parameters.emplace_back("since", std::to_string(since));
+    CO_TRY_ASSIGN(const std::string rows, co_await client.select(std::move(query)));
+    auto read = read_page(rows);
+    if (!read) co_return fail(std::move(read).error());
+    page = std::move(*read);
+    if (page.count >= search.limit || since == 0) break;
+  }
+  const std::string next =
+      page.count == search.limit ? "\"" + cursor_text(page.last) + "\"" : "null";
+  co_return "{\"items\":[" + page.items + "],\"next_cursor\":" + next + "}";
 }
 
 }  // namespace nimbus::telemetry

@@ -1,6 +1,8 @@
 // Search over the lines of many jobs: those they wrote (job_logs) and those they sent by OTLP
 // (otel_logs), newest first. The one place that makes such a query, and it begins with the caller's
-// org filter; what the caller typed travels as parameters.
+// org filter; what the caller typed travels as parameters. Without `since` the newest hour is searched
+// first, then a day, two weeks, and all, until the page is full: recent lines come at once however
+// much there is.
 //
 // Threads: the loop's.
 #pragma once
@@ -27,12 +29,14 @@ struct LogSearch {
   std::string text;       // a piece of the line, without regard to case
   std::optional<Time> since;
   std::optional<Time> until;
+  Time now;  // where the newest hour begins
   std::string cursor;
   size_t limit = kSearchLimitDefault;
 };
 
 // From a request's query parameters. bad_request names the parameter.
-Result<LogSearch> parse_log_search(const net::Request& request, const access::OrgScope& orgs);
+Result<LogSearch> parse_log_search(const net::Request& request, const access::OrgScope& orgs,
+                                   Time now);
 
 // {"items":[{"ts","org","repo","job","fence","seq","stream","level","text"}],"next_cursor":…}; OTLP
 // records have stream "otlp" and seq 0. bad_request: the cursor is not one of ours.

@@ -262,3 +262,25 @@ TEST_CASE_FIXTURE(TelemetryFixture, "an engine that stalls holds up no line, and
   }));
   CHECK(is_run_of(seqs_of(get_lines(12).body), 1, 9));
 }
+
+TEST_CASE_FIXTURE(TelemetryFixture, "search reaches back as far as there are lines, and ahead of the clock") {
+  if (!has_engine()) return;
+  start_ready();
+  const int64_t now_ns = to_us(access.clock.now()) * 1000;
+  constexpr int64_t kDay = int64_t{86'400} * 1'000'000'000;
+  std::string body;
+  int64_t seq = 0;
+  for (const int64_t ts : {int64_t{5}, now_ns - 400 * kDay, now_ns - 3 * kDay, now_ns, now_ns + kDay}) {
+    body += "{\"ts\":" + std::to_string(ts) + ",\"seq\":" + std::to_string(++seq) +
+            ",\"stream\":\"stdout\",\"text\":\"x\"}\n";
+  }
+  CHECK(post_lines(12, body).status == 200);
+  const auto seqs = [this](const std::string& query) {
+    return seqs_of(process->send("GET", "/api/v1/logs?" + query, viewer).body);
+  };
+  CHECK(seqs("limit=1") == std::vector<int64_t>{5});
+  CHECK(seqs("limit=3") == std::vector<int64_t>{5, 4, 3});
+  CHECK(seqs("limit=100") == std::vector<int64_t>{5, 4, 3, 2, 1});
+  CHECK(seqs("limit=1&until=2023-11-01T00:00:00Z") == std::vector<int64_t>{2});
+  CHECK(seqs("since=2023-11-10T00:00:00Z&until=2023-11-14T22:13:20Z") == std::vector<int64_t>{3});
+}

@@ -34,7 +34,8 @@ constexpr std::string_view kJobLogs =
   text String CODEC(ZSTD(1)),
   partial Bool,
   level LowCardinality(String),
-  ingested_at DateTime64(3) DEFAULT now64(3) CODEC(Delta(8), ZSTD(1))
+  ingested_at DateTime64(3) DEFAULT now64(3) CODEC(Delta(8), ZSTD(1)),
+  INDEX ts_range ts TYPE minmax GRANULARITY 1
 ) ENGINE = ReplacingMergeTree
 ORDER BY (lower(org), repo, job, fence, seq)
 )" NIMBUS_STORAGE("ingested_at");
@@ -88,6 +89,7 @@ constexpr std::string_view kOtelLogs =
   LogAttributes )" NIMBUS_ATTRIBUTES R"(,
   EventName String CODEC(ZSTD(1)),
 )" NIMBUS_ARRIVAL R"(,
+  INDEX time_range Timestamp TYPE minmax GRANULARITY 1,
   INDEX trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
   INDEX body Body TYPE tokenbf_v1(32768, 3, 0) GRANULARITY 8
 ) ENGINE = MergeTree

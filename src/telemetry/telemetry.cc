@@ -71,7 +71,7 @@ struct Telemetry::State {
         history(client, writer),
         ingest(book, history, writer),
         logs({parts.authenticator, ingest, book, history, *parts.jobs, client, writer, parts.metrics,
-              options.follow}),
+              parts.clock, options.follow}),
         otlp({parts.loop, parts.authenticator, book, writer, parts.metrics, parts.clock}),
         evals({parts.authenticator, client}),
         wake(parts.loop) {

@@ -91,7 +91,7 @@ void Board::restore(LiveLease lease) {
 }
 
 void Board::dispatch() {
-  if (queue_.size() == 0) return;
+  if (stopped_ || queue_.size() == 0) return;
   for (const auto& waiter : waiting_) {
     if (waiter->room.slots == 0 || !waiter->picks.empty()) continue;
     bool none_left = false;
@@ -129,6 +129,9 @@ void Board::stop() {
     waiter->room.slots = 0;
     waiter->ready.notify_all();
   }
+  leases_.wake_all();
+  events_.wake_all();
+  dirty_ready_.notify_all();
 }
 
 void Board::mark_dirty(int64_t job) {

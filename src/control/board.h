@@ -50,7 +50,8 @@ class Board {
   // the same agent asks again (the older request's connection is taken for dead).
   Task<std::vector<Pick>> await_picks(std::string agent, Room room, Duration wait);
   size_t waiting_agents() const { return waiting_.size(); }
-  // The process ends: who waits is answered now, with nothing, and so is who still asks.
+  // The process ends: who waits (for work, for a cancel, for events) is answered now, and so is who
+  // still asks.
   void stop();
 
   // Jobs that changed since the last call, for subscribers of events; nullopt: too many to tell.

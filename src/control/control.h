@@ -76,7 +76,8 @@ class Control {
   void set_webhook_secrets(const std::vector<Secret>& secrets) { webhook_.set_secrets(secrets); }
   // One step of the sweeper; the tests' clock decides when.
   Task<void> sweep();
-  // No job is handed out any more and the tasks end; the server's own drain ends the requests.
+  // No job is handed out any more, requests that wait are answered and the tasks end; the server's
+  // own drain ends the rest. For good.
   void stop();
 
  private:

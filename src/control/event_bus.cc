@@ -53,6 +53,10 @@ void EventBus::publish(std::string_view name, std::string_view org, std::string 
   }
 }
 
+void EventBus::wake_all() {
+  for (Subscription* subscriber : subscribers_) subscriber->ready_.notify_all();
+}
+
 void EventBus::resync() {
   ++last_id_;
   for (Subscription* subscriber : subscribers_)

@@ -60,6 +60,8 @@ class EventBus {
   std::unique_ptr<Subscription> subscribe(access::OrgScope orgs);
   // Tells every subscriber that something was left out.
   void resync();
+  // Every `take` returns, with what there is.
+  void wake_all();
 
  private:
   friend class Subscription;

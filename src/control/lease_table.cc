@@ -42,6 +42,10 @@ void LeaseTable::cancel(int64_t job) {
   wake(found->second);
 }
 
+void LeaseTable::wake_all() {
+  for (auto& [job, entry] : leases_) wake(entry);
+}
+
 std::vector<int64_t> LeaseTable::of_agent(const std::string& agent) const {
   const auto found = by_agent_.find(agent);
   if (found == by_agent_.end()) return {};

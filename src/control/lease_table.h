@@ -36,6 +36,7 @@ class LeaseTable {
   LiveLease* find(int64_t job);
   // Wakes who watches the lease.
   void cancel(int64_t job);
+  void wake_all();
   std::vector<int64_t> of_agent(const std::string& agent) const;
   std::map<std::string, std::vector<int64_t>> by_agent() const;
   std::vector<int64_t> expired(Duration now) const;

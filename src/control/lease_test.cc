@@ -385,6 +385,22 @@ TEST_CASE_FIXTURE(LongPolls, "an agent that asks again takes over from its older
   CHECK_EQ(control->board().waiting_agents(), 0);
 }
 
+TEST_CASE_FIXTURE(LongPolls, "stopping answers the agents that wait and hands out nothing more") {
+  OpenCall first;
+  open(waiting_poll(agent), first);
+  Task<void> stop = [](ControlFixture& fixture) -> Task<void> {
+    while (fixture.control->board().waiting_agents() == 0) {
+      co_await fixture.loop.sleep(std::chrono::milliseconds(1));
+    }
+    fixture.control->stop();
+  }(*this);
+  loop.spawn(std::move(stop), "stop");
+  loop.run();
+  CHECK_EQ(first.response->status, 204);
+  queue_job();
+  CHECK_EQ(poll(agent).status, 204);
+}
+
 namespace {
 
 Task<void> cancel_once_watched(ControlFixture& fixture, int64_t job, net::Request request,

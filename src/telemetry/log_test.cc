@@ -1,5 +1,6 @@
 // Lines over HTTP with the real engine: storing, reading, isolation, search, crashes.
 #include <signal.h>
+#include <sys/mount.h>
 
 #include "telemetry/telemetry_fixture.h"
 
@@ -283,4 +284,33 @@ TEST_CASE_FIXTURE(TelemetryFixture, "search reaches back as far as there are lin
   CHECK(seqs("limit=100") == std::vector<int64_t>{5, 4, 3, 2, 1});
   CHECK(seqs("limit=1&until=2023-11-01T00:00:00Z") == std::vector<int64_t>{2});
   CHECK(seqs("since=2023-11-10T00:00:00Z&until=2023-11-14T22:13:20Z") == std::vector<int64_t>{3});
+}
+
+TEST_CASE_FIXTURE(TelemetryFixture, "a full disk refuses lines clearly, and heals once there is space") {
+  const std::string small = dir + "/telemetry";
+  std::filesystem::create_directory(small);
+  if (mount("tmpfs", small.c_str(), "tmpfs", 0, "size=64k") != 0) {
+    MESSAGE("skipped: mounting a small disk needs root");
+    return;
+  }
+  const std::shared_ptr<const char> mounted(small.c_str(),
+                                            [](const char* path) { umount2(path, MNT_DETACH); });
+  start(without_engine());
+  jobs.add(12, "acme", "app");
+  int64_t acked = 0;
+  net::ClientResponse refused;
+  while (refused.status == 0 && acked < 10'000) {
+    const auto answer = post_lines(12, lines(acked + 1, acked + 100));
+    if (answer.status == 200) acked += 100;
+    else refused = answer;
+  }
+  CHECK(refused.status == 507);
+  CHECK(refused.body.find("free some disk space") != std::string::npos);
+  CHECK(is_run_of(seqs_of(get_lines(12).body), 1, acked));
+  REQUIRE(mount("tmpfs", small.c_str(), "tmpfs", MS_REMOUNT, "size=1m") == 0);
+  CHECK(post_lines(12, lines(acked + 1, acked + 100)).status == 200);
+  // Nothing half-written is left behind.
+  start(without_engine());
+  CHECK(is_run_of(seqs_of(get_lines(12).body), 1, acked + 100));
+  CHECK(process->metrics.expose().find("nimbus_log_spool_spoiled_total 0\n") != std::string::npos);
 }

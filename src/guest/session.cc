@@ -165,11 +165,17 @@ void Session::State::take_main(const Answer& answer, Steady::time_point now) {
   }
 }
 
+// While the machine waits: a connection that is there already saves the start its making.
+bool Session::State::wants_side() const { return asked_once && !side_opened; }
+
 void Session::State::drive_side(Steady::time_point now) {
   for (;;) {
-    if (stage == Stage::parked || stage == Stage::done) return;
+    if (stage == Stage::done || (stage == Stage::parked && !wants_side())) return;
     if (side.ready(now)) {
-      if (!started_reported) {
+      if (stage == Stage::parked) {
+        opening_side = true;
+        side.connection.begin("GET", "/guest/v1/signals?wait_s=0", "", now + kPostTimeMax);
+      } else if (!started_reported) {
         side.connection.begin("POST", "/guest/v1/started", "{}", now + kPostTimeMax);
       } else if (stage == Stage::running) {
         side.connection.begin("GET", "/guest/v1/signals?wait_s=30", "", now + kPollTimeMax);
@@ -179,6 +185,7 @@ void Session::State::drive_side(Steady::time_point now) {
     auto answer = side.connection.step(now);
     if (!answer) return;
     if (!*answer) {
+      opening_side = false;
       side.failed(now);
       return;
     }
@@ -187,6 +194,12 @@ void Session::State::drive_side(Steady::time_point now) {
 }
 
 void Session::State::take_side(const Answer& answer, Steady::time_point now) {
+  if (opening_side) {  // whatever it says: there is a connection
+    opening_side = false;
+    side_opened = true;
+    side.succeeded();
+    return;
+  }
   if (answer.status == 204) {
     side.succeeded();
     return;

@@ -33,6 +33,7 @@ void Session::State::start_job(Steady::time_point now) {
   add_system_line(options.greeting);
   begin_main(now);  // the first line is on its way while all else is made ready
   (void)step_main(now);
+  drive_side(now);
   deadline = now + job.timeout;
   ending.timeout = job.timeout;
 

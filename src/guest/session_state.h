@@ -66,6 +66,8 @@ struct Session::State {
   std::optional<Launcher> launcher;
   GuestJob job;
   bool asked_once = false;
+  bool opening_side = false;  // the question on it is only asked to open it
+  bool side_opened = false;
   bool started_reported = false;
   Outbox outbox;
   std::array<Stream, 2> streams{Stream{model::LogStream::out, -1, {}, {}},
@@ -90,6 +92,7 @@ struct Session::State {
   bool step_main(Steady::time_point now);
   void begin_main(Steady::time_point now);
   void take_main(const Answer& answer, Steady::time_point now);
+  bool wants_side() const;
   void drive_side(Steady::time_point now);
   void take_side(const Answer& answer, Steady::time_point now);
 

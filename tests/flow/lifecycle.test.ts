@@ -54,18 +54,26 @@ describe('nimbus up', () => {
     assert.equal((await nimbus.deliver(body, { signature: sign(old, body) })).status, 202);
   });
 
-  test('answers an agent that waits, and ends with 0, on SIGTERM', async () => {
-    const enrolled = await nimbus.post('/api/v1/agents/enrollments', {});
-    const agent = (await nimbus.post('/api/v1/agents', { name: 'waits', slots: 1, version: '0', vmm: 'none', accel: 'none', cgroup: 'none' }, { token: enrolled.json.token })).json;
-    const waiting = nimbus.post(`/api/v1/agents/${agent.id}/assignments`, { slots_free: 1, wait_s: 30 }, { token: agent.credential });
-    await nimbus.get('/healthz');
-    const [answer, code] = await Promise.all([waiting, nimbus.end()]);
-    assert.equal(answer.status, 204, answer.text);
-    assert.equal(code, 0);
-  });
-
   test('keeps what it was told over a restart', async () => {
+    assert.equal(await nimbus.end(), 0);
     await nimbus.boot();
     assert.ok((await nimbus.get('/api/v1/jobs')).json.items.length > 0);
+  });
+});
+
+describe('SIGTERM', () => {
+  test('answers an agent that waits for jobs, and ends nimbus up with 0', async () => {
+    const nimbus = await Nimbus.start();
+    try {
+      const enrolled = await nimbus.post('/api/v1/agents/enrollments', {});
+      const agent = (await nimbus.post('/api/v1/agents', { name: 'waits', slots: 1, version: '0', vmm: 'none', accel: 'none', cgroup: 'none' }, { token: enrolled.json.token })).json;
+      const waiting = nimbus.post(`/api/v1/agents/${agent.id}/assignments`, { slots_free: 1, wait_s: 30 }, { token: agent.credential });
+      await nimbus.get('/healthz');
+      const [answer, code] = await Promise.all([waiting, nimbus.end()]);
+      assert.equal(answer.status, 204, answer.text);
+      assert.equal(code, 0);
+    } finally {
+      await nimbus.stop();
+    }
   });
 });

@@ -19,8 +19,8 @@ constexpr Duration kForever = std::chrono::hours(1);
 constexpr Duration kIdlePoll = std::chrono::seconds(10);  // says that we are here while all is busy
 // Long before this many new jobs have come, the server has heard of the oldest.
 constexpr size_t kTakenJobsMax = 4096;
-constexpr size_t kResolvConfBytesMax = 64 * 1024;
-constexpr size_t kCredentialBytesMax = 64 * 1024;
+constexpr size_t kResolvConfBytesMax = size_t{64} * 1024;
+constexpr size_t kCredentialBytesMax = size_t{64} * 1024;
 
 std::string host_name() {
   utsname host{};

@@ -13,6 +13,7 @@ namespace json = boost::json;
 
 constexpr size_t kAnswerBytesMax = size_t{8} << 20;
 constexpr Duration kAnswerTime = std::chrono::seconds(15);  // on top of a long poll's wait
+constexpr int64_t kTimeoutSecondsMax = 432'000;             // five days, GitHub's longest job
 constexpr int64_t kIdMax = int64_t{1} << 53;
 constexpr Duration kLeaseMin = std::chrono::seconds(1);
 constexpr Duration kLeaseMax = std::chrono::hours(1);
@@ -49,7 +50,7 @@ Result<model::JobSpec> parse_spec(const json::object& object) {
   spec.image = TRY(read_text(object, "image"));
   spec.command = TRY(find_texts(object, "command"));
   spec.env = TRY(find_text_map(object, "env"));
-  spec.timeout_s = static_cast<int>(TRY(read_int(object, "timeout_s", 1, 5 * 24 * 3600)));
+  spec.timeout_s = static_cast<int>(TRY(read_int(object, "timeout_s", 1, kTimeoutSecondsMax)));
   if (const json::object* resources = TRY(find_object(object, "resources")); resources != nullptr) {
     spec.resources.cpus = static_cast<int>(TRY(read_int(*resources, "cpus", 1, 1024)));
     spec.resources.memory_mb =

@@ -74,8 +74,8 @@ Task<void> DnsForwarder::State::ask(std::shared_ptr<State> self, std::string que
   boost::system::error_code error;
   const auto upstream = std::make_shared<udp::socket>(self->loop.context());
   asio::steady_timer patience(self->loop.context(), kDnsAnswerTime);
-  (void)upstream->open(self->resolver.protocol(), error);
-  if (!error) (void)upstream->connect(self->resolver, error);
+  upstream->open(self->resolver.protocol(), error);
+  if (!error) upstream->connect(self->resolver, error);
   patience.async_wait([upstream](const boost::system::error_code& cancelled) {
     if (!cancelled) upstream->close();
   });
@@ -104,7 +104,7 @@ Result<std::unique_ptr<DnsForwarder>> DnsForwarder::open(net::Loop& loop, os::Un
   const auto address = asio::ip::make_address(resolver.address, error);
   if (error) return fail(Code::bad_request, "'" + resolver.address + "' is not an IP address");
   auto state = std::make_shared<State>(loop, udp::endpoint(address, resolver.port));
-  (void)state->socket.assign(udp::v4(), listener.get(), error);
+  state->socket.assign(udp::v4(), listener.get(), error);
   if (error) return fail(Code::internal, "taking the DNS socket: " + error.message());
   (void)listener.release();
   loop.spawn(State::serve(state), "dns");
@@ -114,7 +114,7 @@ Result<std::unique_ptr<DnsForwarder>> DnsForwarder::open(net::Loop& loop, os::Un
 DnsForwarder::~DnsForwarder() {
   state_->closed = true;
   boost::system::error_code ignored;
-  (void)state_->socket.close(ignored);
+  state_->socket.close(ignored);
 }
 
 }  // namespace nimbus::agent

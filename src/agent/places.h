@@ -55,9 +55,9 @@ class Places {
 };
 
 struct HostPlacesOptions {
-  std::string instance;        // [a-z0-9]{1,6}, another for every agent of a host
-  std::string directory;       // scratch disks and their templates
-  std::string run_directory;   // sockets
+  std::string instance;       // [a-z0-9]{1,6}, another for every agent of a host
+  std::string directory;      // scratch disks and their templates
+  std::string run_directory;  // sockets
   // Of memory, for the monitor itself. An emulator keeps up to 1 GiB of translated code.
   uint64_t overhead_mb = 1280;
   bool egress = true;

@@ -11,7 +11,7 @@ namespace {
 constexpr Duration kRetryMake = std::chrono::seconds(5);
 constexpr Duration kRetryWarm = std::chrono::seconds(30);
 constexpr Duration kForever = std::chrono::hours(1);
-constexpr size_t kConsoleTailBytes = 16 * 1024;
+constexpr size_t kConsoleTailBytes = size_t{16} * 1024;
 
 bool fits(const WarmShape& shape, const model::JobSpec& spec) {
   return shape.image == spec.image && shape.cpus == spec.resources.cpus &&

@@ -21,7 +21,7 @@ namespace nimbus::guest {
 
 using Steady = std::chrono::steady_clock;
 
-constexpr size_t kAnswerHeadBytesMax = 16 * 1024;
+constexpr size_t kAnswerHeadBytesMax = size_t{16} * 1024;
 constexpr size_t kAnswerBodyBytesMax = size_t{4} << 20;
 
 struct Answer {

@@ -14,7 +14,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr int64_t kTimeoutSecondsMax = 5 * 24 * 3600;
+constexpr int64_t kTimeoutSecondsMax = 432'000;  // five days
 constexpr int64_t kGraceSecondsMax = 600;
 constexpr int64_t kJsMax = int64_t{1} << 53;
 

@@ -61,7 +61,8 @@ std::string pack(const Launch& launch) {
   packer.number(launch.command.size());
   for (const std::string& word : launch.command) packer.text(word);
   packer.number(launch.env.size());
-  for (const auto& [name, value] : launch.env) packer.text(name + "=" + value);
+  for (const auto& [name, value] : launch.env)
+    packer.text(std::string(name).append("=").append(value));
   const auto path = launch.env.find("PATH");
   packer.text(path == launch.env.end() ? "/usr/local/bin:/usr/bin:/bin" : path->second);
   packer.text(launch.workdir);

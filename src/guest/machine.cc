@@ -97,7 +97,7 @@ std::string describe_machine() {
 
 std::string make_job_cgroup() {
   const std::string root = "/sys/fs/cgroup";
-  const std::string job = root + "/job";
+  std::string job = root + "/job";
   if (!write_file(root + "/cgroup.subtree_control", "+memory +pids") ||
       ::mkdir(job.c_str(), 0755) != 0) {
     say("no cgroup for the job: " + std::string(std::strerror(errno)));

@@ -17,7 +17,7 @@ using std::chrono::seconds;
 
 constexpr seconds kSilenceMax{5};  // of pipes that stay open although everybody is dead
 constexpr int kCannotRun = 126;
-constexpr size_t kReadBytes = 64 * 1024;
+constexpr size_t kReadBytes = size_t{64} * 1024;
 
 }  // namespace
 

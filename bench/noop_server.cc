@@ -1,5 +1,5 @@
-// The HTTP server with a handler that does nothing: what a request costs before any work. Prints its
-// port and serves until it is ended.
+// The HTTP server with a handler that does nothing: what a request costs before any work. Prints
+// its port and serves until it is ended.
 #include <cstdio>
 
 #include "net/server.h"

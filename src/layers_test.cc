@@ -12,10 +12,9 @@ namespace {
 
 // Layer of each folder; siblings of one layer do not include each other.
 const std::map<std::string, int> kLayers = {
-    {"base", 0},   {"os", 1},      {"net", 1},       {"db", 1},        {"model", 2},
-    {"access", 3}, {"api", 3},     {"image", 3},     {"vm", 3},        {"evals", 3},
-    {"control", 4}, {"agent", 4},  {"telemetry", 4}, {"dashboard", 4}, {"guest", 4},
-    {"cli", 5}};
+    {"base", 0},      {"os", 1},        {"net", 1},   {"db", 1},    {"model", 2},   {"access", 3},
+    {"api", 3},       {"image", 3},     {"vm", 3},    {"evals", 3}, {"control", 4}, {"agent", 4},
+    {"telemetry", 4}, {"dashboard", 4}, {"guest", 4}, {"cli", 5}};
 
 // The guest runs beside untrusted code and stays small.
 const std::vector<std::string> kGuestMayUse = {"guest", "base", "os", "net", "model", "api"};
@@ -28,7 +27,8 @@ std::string included_folder(const std::string& line) {
 }
 
 bool allowed(const std::string& from, const std::string& to) {
-  if (from == "guest") return std::find(kGuestMayUse.begin(), kGuestMayUse.end(), to) != kGuestMayUse.end();
+  if (from == "guest")
+    return std::find(kGuestMayUse.begin(), kGuestMayUse.end(), to) != kGuestMayUse.end();
   return from == to || kLayers.at(to) < kLayers.at(from);
 }
 
@@ -52,6 +52,7 @@ TEST_CASE("no folder includes an upper layer or a sibling") {
 
 TEST_CASE("every folder of src has a layer") {
   for (const auto& entry : std::filesystem::directory_iterator(NIMBUS_SOURCE_DIR)) {
-    if (entry.is_directory()) CHECK_MESSAGE(kLayers.contains(entry.path().filename().string()), entry.path().string());
+    if (entry.is_directory())
+      CHECK_MESSAGE(kLayers.contains(entry.path().filename().string()), entry.path().string());
   }
 }

@@ -107,7 +107,10 @@ TEST_CASE("UTF-8 refuses surrogates, overlong forms and truncation") {
 }
 
 TEST_CASE("ill-formed bytes become replacement characters and the rest stays") {
-  CHECK(to_utf8_lossy("a\xff" "b") == "a\xef\xbf\xbd" "b");
+  CHECK(to_utf8_lossy("a\xff"
+                      "b") ==
+        "a\xef\xbf\xbd"
+        "b");
 }
 
 TEST_CASE("an instant survives its text form") {

@@ -1,5 +1,6 @@
-// Time is passed in, so that a test or a simulation decides what time it is. `now` is the wall clock
-// (stored, shown, compared with times from outside); `steady` never jumps (timeouts, leases held here).
+// Time is passed in, so that a test or a simulation decides what time it is. `now` is the wall
+// clock (stored, shown, compared with times from outside); `steady` never jumps (timeouts, leases
+// held here).
 //
 // Threads: any.
 #pragma once

@@ -52,7 +52,8 @@ Result<std::string> decode64(std::string_view text, std::string_view alphabet) {
   int held = 0;
   for (const char c : text) {
     const int8_t value = values[static_cast<uint8_t>(c)];
-    if (value < 0) return fail(Code::bad_request, "base64 text has a character outside its alphabet");
+    if (value < 0)
+      return fail(Code::bad_request, "base64 text has a character outside its alphabet");
     bits = (bits << 6) | static_cast<uint32_t>(value);
     held += 6;
     if (held >= 8) {

@@ -21,9 +21,7 @@ Digest make_digest() {
   return digest;
 }
 
-void start(EVP_MD_CTX* context) {
-  CHECK(EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1);
-}
+void start(EVP_MD_CTX* context) { CHECK(EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1); }
 
 void add(EVP_MD_CTX* context, std::string_view bytes) {
   CHECK(EVP_DigestUpdate(context, bytes.data(), bytes.size()) == 1);

@@ -81,7 +81,8 @@ void log(LogLevel level, std::string_view event, LogFields fields) {
   const std::string time = to_rfc3339(system_clock().now());
   const std::string line = format_now == LogFormat::json ? json_line(time, level, event, fields)
                                                          : text_line(time, level, event, fields);
-  // One write keeps lines whole between threads; a log that cannot be written has nowhere to say so.
+  // One write keeps lines whole between threads; a log that cannot be written has nowhere to say
+  // so.
   [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, line.data(), line.size());
 }
 

@@ -64,8 +64,8 @@ class Metrics {
 
   Counter& counter(const std::string& name, const std::string& help, const Labels& labels = {});
   Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels = {});
-  Histogram& histogram(const std::string& name, const std::string& help,
-                       const Labels& labels = {}, const std::vector<double>& buckets = kLatencyBuckets);
+  Histogram& histogram(const std::string& name, const std::string& help, const Labels& labels = {},
+                       const std::vector<double>& buckets = kLatencyBuckets);
 
   // Runs before each exposition, to set gauges that are cheaper to count on demand.
   void before_expose(std::function<void()> refresh);

@@ -62,20 +62,19 @@ T take(Result<T>&& result) {
 }  // namespace nimbus
 
 // `auto x = TRY(expr);` yields the value or returns the error from the enclosing function.
-#define TRY(expr)                                                          \
-  ({                                                                       \
-    auto nimbus_result_ = (expr);                                          \
+#define TRY(expr)                                                                  \
+  ({                                                                               \
+    auto nimbus_result_ = (expr);                                                  \
     if (!nimbus_result_) return ::nimbus::fail(std::move(nimbus_result_).error()); \
-    ::nimbus::result_detail::take(std::move(nimbus_result_));                                     \
+    ::nimbus::result_detail::take(std::move(nimbus_result_));                      \
   })
 
 // The same, adding what this layer was doing.
-#define TRY_IN(context, expr)                                              \
-  ({                                                                       \
-    auto nimbus_result_ = (expr);                                          \
-    if (!nimbus_result_)                                                   \
-      return ::nimbus::fail(std::move(nimbus_result_).error().in(context)); \
-    ::nimbus::result_detail::take(std::move(nimbus_result_));                                     \
+#define TRY_IN(context, expr)                                                                  \
+  ({                                                                                           \
+    auto nimbus_result_ = (expr);                                                              \
+    if (!nimbus_result_) return ::nimbus::fail(std::move(nimbus_result_).error().in(context)); \
+    ::nimbus::result_detail::take(std::move(nimbus_result_));                                  \
   })
 
 // Inside a coroutine a statement expression may not suspend, so these are statements:
@@ -89,7 +88,7 @@ T take(Result<T>&& result) {
   if (!name) co_return ::nimbus::fail(std::move(name).error())
 #define CO_TRY_ASSIGN(target, expr) \
   NIMBUS_CO_TRY_ASSIGN_IMPL(NIMBUS_CONCAT(nimbus_result_, __LINE__), target, expr)
-#define NIMBUS_CO_TRY_ASSIGN_IMPL(name, target, expr)          \
-  auto name = (expr);                                          \
+#define NIMBUS_CO_TRY_ASSIGN_IMPL(name, target, expr)           \
+  auto name = (expr);                                           \
   if (!name) co_return ::nimbus::fail(std::move(name).error()); \
   target = ::nimbus::result_detail::take(std::move(name))

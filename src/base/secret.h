@@ -1,5 +1,5 @@
-// A Secret holds a credential and cannot be printed by accident: it has no stream or format operator,
-// and `reveal` is the only way to its text. Threads: values.
+// A Secret holds a credential and cannot be printed by accident: it has no stream or format
+// operator, and `reveal` is the only way to its text. Threads: values.
 #pragma once
 
 #include <string>

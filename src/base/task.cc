@@ -20,7 +20,7 @@ Task<void> await_callback(std::function<void(std::function<void()> done)> start)
     start([shared, guard]() { asio::dispatch(guard, [shared] { std::move (*shared)(); }); });
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(std::move(initiate),
-                                                                      asio::use_awaitable);
+                                                                       asio::use_awaitable);
 }
 
 }  // namespace nimbus

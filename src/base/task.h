@@ -2,7 +2,8 @@
 // starts when it is awaited. Nimbus has one loop thread per process: code in Tasks shares data
 // without locks, and never blocks.
 //
-// gcc 12 miscompiles some temporaries with destructors inside a co_await expression: name them first.
+// gcc 12 miscompiles some temporaries with destructors inside a co_await expression: name them
+// first.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

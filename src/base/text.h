@@ -9,7 +9,7 @@
 namespace nimbus {
 
 std::string_view trim(std::string_view text);
-std::string to_lower(std::string_view text);                    // ASCII only
+std::string to_lower(std::string_view text);                       // ASCII only
 bool equal_ignoring_case(std::string_view a, std::string_view b);  // ASCII only
 std::vector<std::string_view> split(std::string_view text, char separator);
 std::string join(std::span<const std::string> parts, std::string_view separator);

@@ -22,7 +22,8 @@ constexpr int64_t to_seconds(Time time) {
 
 // "2026-11-24T22:45:00.123456Z"; the fraction is left out when it is zero.
 std::string to_rfc3339(Time time);
-// Takes `Z` or a numeric offset, 0 to 9 fraction digits (cut to microseconds). bad_request otherwise.
+// Takes `Z` or a numeric offset, 0 to 9 fraction digits (cut to microseconds). bad_request
+// otherwise.
 Result<Time> parse_rfc3339(std::string_view text);
 
 }  // namespace nimbus

@@ -13,12 +13,21 @@ namespace {
 
 namespace json = boost::json;
 
-std::string agent_path(const std::string& id) { return "/api/v1/agents/" + net::percent_encode(id); }
+std::string agent_path(const std::string& id) {
+  return "/api/v1/agents/" + net::percent_encode(id);
+}
 
 std::string agents_table(const json::array& agents) {
   const Time now = system_clock().now();
-  Table table({{"ID"}, {"NAME", Align::left, 30}, {"STATE"}, {"FREE", Align::right},
-               {"WARM", Align::right}, {"VMM"}, {"ACCEL"}, {"VERSION"}, {"SEEN", Align::right},
+  Table table({{"ID"},
+               {"NAME", Align::left, 30},
+               {"STATE"},
+               {"FREE", Align::right},
+               {"WARM", Align::right},
+               {"VMM"},
+               {"ACCEL"},
+               {"VERSION"},
+               {"SEEN", Align::right},
                {"JOBS", Align::left, 40}});
   for (const auto& value : agents) {
     if (!value.is_object()) continue;
@@ -44,10 +53,11 @@ std::string agent_details(const json::object& agent) {
 }
 
 Result<int> list(ApiClient& api, const Arguments& arguments) {
-  const auto page = TRY(api.call("GET",
-                                 "/api/v1/agents" + query_of({{"limit", arguments.find("--limit")},
-                                                              {"cursor", arguments.find("--cursor")}}),
-                                 "listing agents"));
+  const auto page =
+      TRY(api.call("GET",
+                   "/api/v1/agents" + query_of({{"limit", arguments.find("--limit")},
+                                                {"cursor", arguments.find("--cursor")}}),
+                   "listing agents"));
   return print_page(page, arguments.has("--json"), agents_table);
 }
 
@@ -131,7 +141,8 @@ std::vector<Command> agent_commands() {
                       .options = {kLimitOption, kCursorOption},
                       .talks_to_server = true,
                       .run = command<list>});
-  commands.push_back(about("show", "Show one agent", "nimbus agent show agent-0123456789ab", command<show>));
+  commands.push_back(
+      about("show", "Show one agent", "nimbus agent show agent-0123456789ab", command<show>));
   commands.push_back(about("drain", "Give an agent no new jobs; those it runs go on",
                            "nimbus agent drain agent-0123456789ab", command<drain>));
   commands.push_back(about("resume", "Give a drained agent jobs again",

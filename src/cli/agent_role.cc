@@ -10,7 +10,8 @@ constexpr std::string_view kWarmProfile = "nimbus";
 
 Result<void> check_files(const Installation& installation) {
   if (installation.kernel.empty()) {
-    return fail(Code::unavailable, "the guest kernel is not there", "run `make build`, or set agent.kernel");
+    return fail(Code::unavailable, "the guest kernel is not there",
+                "run `make build`, or set agent.kernel");
   }
   if (installation.initramfs.empty()) {
     return fail(Code::unavailable, "the guest initramfs is not there",
@@ -27,7 +28,8 @@ Result<std::unique_ptr<vm::Driver>> make_driver(net::Loop& loop, const AgentRole
   return vm::make_qemu_driver(loop, {.cache_directory = options.directory + "/vmm"});
 }
 
-agent::AgentOptions agent_options(const AgentRoleOptions& options, const std::string& run_directory) {
+agent::AgentOptions agent_options(const AgentRoleOptions& options,
+                                  const std::string& run_directory) {
   const Config& config = options.config;
   agent::AgentOptions wanted;
   wanted.server = options.server;
@@ -37,7 +39,8 @@ agent::AgentOptions agent_options(const AgentRoleOptions& options, const std::st
   wanted.run_directory = run_directory;
   wanted.slots = static_cast<int>(config.agent.slots);
   wanted.warm = static_cast<int>(config.agent.warm);
-  if (const auto profile = config.profiles.find(std::string(kWarmProfile)); profile != config.profiles.end()) {
+  if (const auto profile = config.profiles.find(std::string(kWarmProfile));
+      profile != config.profiles.end()) {
     wanted.warm_shape = {profile->second.image, static_cast<int>(profile->second.cpus),
                          static_cast<int>(profile->second.memory_mb),
                          static_cast<int>(profile->second.disk_mb)};
@@ -58,12 +61,13 @@ Result<std::unique_ptr<AgentRole>> AgentRole::start(net::Loop& loop, Metrics& me
   // Socket paths are short by nature, data directories are not.
   const std::string instance = agent::instance_name(options.directory);
   const std::string run_directory = "/run/nimbus-" + instance;
-  role->images_ = TRY(image::Store::open(
-      {.directory = options.directory + "/images", .archives = options.installation.image_archives}));
+  role->images_ = TRY(image::Store::open({.directory = options.directory + "/images",
+                                          .archives = options.installation.image_archives}));
   role->driver_ = TRY(make_driver(loop, options));
   role->places_ = TRY(agent::make_host_places(
       {.instance = instance, .directory = options.directory, .run_directory = run_directory}));
-  agent::ImageLookup lookup = [store = role->images_.get()](const std::string& name) -> Result<agent::ImageRoot> {
+  agent::ImageLookup lookup =
+      [store = role->images_.get()](const std::string& name) -> Result<agent::ImageRoot> {
     const image::Image image = TRY(store->ensure(name));
     const image::RootFilesystem root = TRY(store->root_filesystem(name));
     return agent::ImageRoot{root.path, image.config.env};

@@ -82,7 +82,8 @@ Error refusal_of(const net::ClientResponse& response, std::string_view doing) {
     error.message = "the server answered " + std::to_string(response.status);
   }
   if (error.code == Code::unauthenticated && error.hint.empty()) {
-    error.hint = "set NIMBUS_TOKEN or NIMBUS_TOKEN_FILE, or run this beside the server's nimbus-data";
+    error.hint =
+        "set NIMBUS_TOKEN or NIMBUS_TOKEN_FILE, or run this beside the server's nimbus-data";
   }
   return std::move(error).in(doing);
 }
@@ -145,7 +146,8 @@ Result<boost::json::value> ApiClient::call(std::string_view method, std::string_
 }
 
 int with_server(const Arguments& arguments, const std::function<Result<int>(ApiClient&)>& run) {
-  auto access = find_server(arguments, [](const std::string& name) { return getenv(name.c_str()); });
+  auto access =
+      find_server(arguments, [](const std::string& name) { return getenv(name.c_str()); });
   if (!access) {
     complain(access.error());
     return access.error().code == Code::bad_request ? kExitUsage : kExitFailed;

@@ -1,7 +1,8 @@
-// The client commands' way to a Nimbus server: its public HTTP API and nothing else. Finds the server
+// The client commands' way to a Nimbus server: its public HTTP API and nothing else. Finds the
+// server
 // (--server, NIMBUS_SERVER, else http://127.0.0.1:8080) and the token (NIMBUS_TOKEN, the file of
-// NIMBUS_TOKEN_FILE, else the admin token of the local data directory, which is only ever sent to this
-// machine).
+// NIMBUS_TOKEN_FILE, else the admin token of the local data directory, which is only ever sent to
+// this machine).
 //
 // Threads: one; `call` and `complete` run the loop until they have an answer.
 #pragma once

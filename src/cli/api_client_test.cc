@@ -50,7 +50,8 @@ Result<ServerAccess> find(const Variables& variables, const std::vector<std::str
 TEST_CASE("the server is the option's, else the environment's, else this machine's") {
   CHECK(find({})->url == "http://127.0.0.1:8080");
   CHECK(find({{"NIMBUS_SERVER", "https://n.example/"}})->url == "https://n.example");
-  CHECK(find({{"NIMBUS_SERVER", "https://n.example"}}, {"--server", "http://x:1"})->url == "http://x:1");
+  CHECK(find({{"NIMBUS_SERVER", "https://n.example"}}, {"--server", "http://x:1"})->url ==
+        "http://x:1");
   CHECK(!find({}, {"--server", "n.example"}).has_value());
 }
 
@@ -58,8 +59,10 @@ TEST_CASE("the token is the environment's, a named file's, else the local admin'
   const Folder folder;
   const std::string file = folder.file("token", "from-file\n");
   folder.file("admin.token", "admin\n");
-  CHECK(find({{"NIMBUS_TOKEN", "direct"}, {"NIMBUS_TOKEN_FILE", file}})->token.reveal() == "direct");
-  CHECK(find({{"NIMBUS_TOKEN_FILE", file}, {"NIMBUS_DATA", folder.path()}})->token.reveal() == "from-file");
+  CHECK(find({{"NIMBUS_TOKEN", "direct"}, {"NIMBUS_TOKEN_FILE", file}})->token.reveal() ==
+        "direct");
+  CHECK(find({{"NIMBUS_TOKEN_FILE", file}, {"NIMBUS_DATA", folder.path()}})->token.reveal() ==
+        "from-file");
   CHECK(find({{"NIMBUS_DATA", folder.path()}})->token.reveal() == "admin");
   CHECK(!find({{"NIMBUS_TOKEN_FILE", folder.path() + "/absent"}}).has_value());
 }
@@ -95,8 +98,9 @@ TEST_CASE("a refusal without a problem document still says something") {
 TEST_CASE("a call carries the token and gives the parsed answer") {
   net::Router router;
   router.post("/api/v1/x", [](net::Request& request) -> Task<net::Response> {
-    co_return net::Response::json(
-        200, "{\"token\":\"" + std::string(request.bearer().value_or("")) + "\",\"body\":" + request.body + "}");
+    co_return net::Response::json(200, "{\"token\":\"" +
+                                           std::string(request.bearer().value_or("")) +
+                                           "\",\"body\":" + request.body + "}");
   });
   net::RunningServer running(std::move(router));
   ApiClient client({running.url(""), Secret("t0"), ""});

@@ -41,9 +41,7 @@ std::string usage_line(const Command& command) {
   return out;
 }
 
-void pad(std::string& line, size_t width) {
-  line.resize(std::max(width, line.size() + 2), ' ');
-}
+void pad(std::string& line, size_t width) { line.resize(std::max(width, line.size() + 2), ' '); }
 
 std::string suggestion(std::string_view word, std::span<const std::string_view> known) {
   const std::string_view guess = nearest(word, known);
@@ -53,7 +51,8 @@ std::string suggestion(std::string_view word, std::span<const std::string_view> 
 std::vector<std::string_view> nouns_of(std::span<const Command> commands) {
   std::vector<std::string_view> nouns;
   for (const Command& command : commands) {
-    if (!command.hidden && (nouns.empty() || nouns.back() != command.noun)) nouns.push_back(command.noun);
+    if (!command.hidden && (nouns.empty() || nouns.back() != command.noun))
+      nouns.push_back(command.noun);
   }
   return nouns;
 }
@@ -100,7 +99,8 @@ int run_one(const Command& command, std::span<const std::string> words) {
     const std::string hint = arguments.error().hint.empty()
                                  ? "'" + title(command) + " --help' shows how"
                                  : arguments.error().hint;
-    return refuse(title(command).substr(kProgram.size() + 1) + ": " + arguments.error().message, hint);
+    return refuse(title(command).substr(kProgram.size() + 1) + ": " + arguments.error().message,
+                  hint);
   }
   return command.run(*arguments);
 }
@@ -116,7 +116,8 @@ struct Parser {
 
   const Option* find_option(std::string_view name) const {
     for (const Option& option : options) {
-      if (option.name == name || (!option.short_name.empty() && option.short_name == name)) return &option;
+      if (option.name == name || (!option.short_name.empty() && option.short_name == name))
+        return &option;
     }
     return nullptr;
   }
@@ -126,7 +127,8 @@ struct Parser {
     for (const Option& option : options) {
       if (!option.name.empty()) known.push_back(option.name);
     }
-    return fail(Code::bad_request, "unknown option '" + std::string(name) + "'", suggestion(name, known));
+    return fail(Code::bad_request, "unknown option '" + std::string(name) + "'",
+                suggestion(name, known));
   }
 
   // Takes the option at `at` and its value; the index of the next word.
@@ -151,8 +153,8 @@ struct Parser {
       return at + 1;
     }
     if (at + 1 >= words.size()) {
-      return fail(Code::bad_request, std::string(name) + " needs a value: " + std::string(name) + " " +
-                                         std::string(option->value));
+      return fail(Code::bad_request, std::string(name) + " needs a value: " + std::string(name) +
+                                         " " + std::string(option->value));
     }
     values.push_back(words[at + 1]);
     return at + 2;
@@ -166,16 +168,17 @@ struct Parser {
       open_ended = open_ended || word.find("...") != std::string_view::npos;
     }
     if (arguments.words_.size() < needed) {
-      return fail(Code::bad_request, std::string(command.words[arguments.words_.size()]) + " is missing",
+      return fail(Code::bad_request,
+                  std::string(command.words[arguments.words_.size()]) + " is missing",
                   "usage: " + usage_line(command));
     }
     if (!open_ended && arguments.words_.size() > command.words.size()) {
-      return fail(Code::bad_request,
-                  "unexpected '" + arguments.words_[command.words.size()] + "'",
+      return fail(Code::bad_request, "unexpected '" + arguments.words_[command.words.size()] + "'",
                   "usage: " + usage_line(command));
     }
     if (command.takes_rest && arguments.rest_.empty()) {
-      return fail(Code::bad_request, "the command to run is missing", "usage: " + usage_line(command));
+      return fail(Code::bad_request, "the command to run is missing",
+                  "usage: " + usage_line(command));
     }
     return {};
   }
@@ -216,8 +219,9 @@ Result<std::optional<int64_t>> Arguments::find_integer(std::string_view option, 
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
   if (error != std::errc() || end != text->data() + text->size() || value < min || value > max) {
-    return fail(Code::bad_request, std::string(option) + " '" + *text + "' is not a whole number from " +
-                                       std::to_string(min) + " to " + std::to_string(max));
+    return fail(Code::bad_request, std::string(option) + " '" + *text +
+                                       "' is not a whole number from " + std::to_string(min) +
+                                       " to " + std::to_string(max));
   }
   return value;
 }
@@ -257,7 +261,8 @@ std::string noun_help(std::span<const Command> commands, std::string_view noun) 
     pad(line, 36);
     out += line + std::string(command.summary) + "\n";
   }
-  return out + "\n'" + std::string(kProgram) + " " + std::string(noun) + " VERB --help' tells more.\n";
+  return out + "\n'" + std::string(kProgram) + " " + std::string(noun) +
+         " VERB --help' tells more.\n";
 }
 
 std::string overview_help(std::span<const Command> commands) {
@@ -297,8 +302,10 @@ int run_command_line(std::span<const Command> commands, const std::vector<std::s
   if (verbs.empty()) {
     return refuse("unknown command '" + noun + "'", suggestion(noun, nouns_of(commands)));
   }
-  if (rest.empty() || rest[0] == "--help" || rest[0] == "-h") return print(noun_help(commands, noun));
-  if (const Command* command = find_command(commands, noun, rest[0])) return run_one(*command, rest.subspan(1));
+  if (rest.empty() || rest[0] == "--help" || rest[0] == "-h")
+    return print(noun_help(commands, noun));
+  if (const Command* command = find_command(commands, noun, rest[0]))
+    return run_one(*command, rest.subspan(1));
   return refuse("unknown command '" + noun + " " + rest[0] + "'", suggestion(rest[0], verbs));
 }
 

@@ -1,6 +1,6 @@
-// The command line's grammar: `nimbus NOUN VERB [options] [arguments]`, or one word for the commands
-// that stand alone (`up`, `run`, `doctor`). A command is a value in a table; parsing, help, errors with
-// a suggestion and shell completion all come from the table.
+// The command line's grammar: `nimbus NOUN VERB [options] [arguments]`, or one word for the
+// commands that stand alone (`up`, `run`, `doctor`). A command is a value in a table; parsing,
+// help, errors with a suggestion and shell completion all come from the table.
 //
 // stdout is the result, stderr is talk; exit status 0 done, 1 failed, 2 wrong usage.
 //
@@ -25,10 +25,10 @@ constexpr int kExitUsage = 2;
 
 // An Option without a name is a heading above those that follow: {"", "", "resources"}.
 struct Option {
-  std::string_view name;        // "--timeout"
-  std::string_view value;       // "SECONDS"; "" for a flag
-  std::string_view meaning;     // with unit and default
-  bool repeats = false;         // may be given more than once
+  std::string_view name;             // "--timeout"
+  std::string_view value;            // "SECONDS"; "" for a flag
+  std::string_view meaning;          // with unit and default
+  bool repeats = false;              // may be given more than once
   std::string_view short_name = {};  // "-f"
 };
 
@@ -39,7 +39,8 @@ class Arguments {
   std::optional<std::string> find(std::string_view option) const;  // the last
   std::vector<std::string> all(std::string_view option) const;
   // A whole number within the bounds, or nullopt when not given. bad_request names the option.
-  Result<std::optional<int64_t>> find_integer(std::string_view option, int64_t min, int64_t max) const;
+  Result<std::optional<int64_t>> find_integer(std::string_view option, int64_t min,
+                                              int64_t max) const;
   const std::vector<std::string>& words() const { return words_; }  // positional arguments
   const std::vector<std::string>& rest() const { return rest_; }    // after `--`
 
@@ -51,16 +52,16 @@ class Arguments {
 };
 
 struct Command {
-  std::string_view noun;     // "job", or the whole word of a command that stands alone
+  std::string_view noun;          // "job", or the whole word of a command that stands alone
   std::string_view verb = {};     // "list", "" when it stands alone
-  std::string_view summary;  // one line, imperative
+  std::string_view summary;       // one line, imperative
   std::string_view example = {};  // shown first in its help
   std::vector<Option> options = {};
   std::vector<std::string_view> words = {};  // "ID", "[FILE]", "CMD..."
   std::string_view notes = {};               // last in its help: exit statuses, what else to know
-  bool takes_rest = false;              // words after `--` belong to the job's command
-  bool talks_to_server = false;         // adds --server, --json
-  bool hidden = false;                  // for the program's own use
+  bool takes_rest = false;                   // words after `--` belong to the job's command
+  bool talks_to_server = false;              // adds --server, --json
+  bool hidden = false;                       // for the program's own use
   std::function<int(const Arguments&)> run = {};
 };
 

@@ -58,7 +58,9 @@ TEST_CASE("a missing word and a word too much are refused with the usage") {
 }
 
 TEST_CASE("what follows -- belongs to the job's command, options too") {
-  Command run = {.noun = "run", .summary = "Run", .options = {{"--env", "NAME=VALUE", "", true}},
+  Command run = {.noun = "run",
+                 .summary = "Run",
+                 .options = {{"--env", "NAME=VALUE", "", true}},
                  .takes_rest = true};
   const auto arguments = parse(run, {"--env", "A=1", "--", "sh", "-c", "echo --env"});
   REQUIRE(arguments.has_value());

@@ -7,8 +7,8 @@
 
 namespace nimbus::cli {
 
-std::vector<Command> up_commands();       // up, serve
-std::vector<Command> run_commands();      // run
+std::vector<Command> up_commands();   // up, serve
+std::vector<Command> run_commands();  // run
 std::vector<Command> job_commands();
 std::vector<Command> agent_commands();
 std::vector<Command> image_commands();
@@ -21,6 +21,6 @@ std::vector<Command> migrate_commands();
 std::vector<Command> config_commands();
 std::vector<Command> doctor_commands();
 std::vector<Command> completion_commands();
-std::vector<Command> engine_commands();   // the embedded ClickHouse process, hidden
+std::vector<Command> engine_commands();  // the embedded ClickHouse process, hidden
 
 }  // namespace nimbus::cli

@@ -40,7 +40,9 @@ std::string bash_script(std::span<const Command> commands) {
       "_nimbus() {\n"
       "  local word=${COMP_WORDS[COMP_CWORD]} known=\n"
       "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-      "    known='" + nouns_line(commands) + "'\n"
+      "    known='" +
+      nouns_line(commands) +
+      "'\n"
       "  else\n"
       "    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n";
   std::set<std::string_view> nouns;
@@ -52,7 +54,8 @@ std::string bash_script(std::span<const Command> commands) {
   }
   for (const Command& command : commands) {
     if (command.hidden || !command.verb.empty()) continue;
-    out += "      '" + std::string(command.noun) + " '*) known='" + options_line(command) + "' ;;\n";
+    out +=
+        "      '" + std::string(command.noun) + " '*) known='" + options_line(command) + "' ;;\n";
   }
   for (const auto noun : nouns) {
     out += "      '" + std::string(noun) + " '*) [ \"$COMP_CWORD\" -eq 2 ] && known='" +
@@ -85,7 +88,8 @@ std::string fish_quote(std::string_view text) {
 
 std::string fish_script(std::span<const Command> commands) {
   std::string out = "# nimbus: completion for fish\ncomplete -c nimbus -f\n";
-  out += "complete -c nimbus -n __fish_use_subcommand -a " + fish_quote(nouns_line(commands)) + "\n";
+  out +=
+      "complete -c nimbus -n __fish_use_subcommand -a " + fish_quote(nouns_line(commands)) + "\n";
   for (const Command& command : commands) {
     if (command.hidden) continue;
     std::string where = "__fish_seen_subcommand_from " + std::string(command.noun);
@@ -107,7 +111,8 @@ std::string fish_script(std::span<const Command> commands) {
 
 Result<std::string> completion_script(std::span<const Command> commands, std::string_view shell) {
   if (shell == "bash") return bash_script(commands);
-  if (shell == "zsh") return "autoload -U +X bashcompinit && bashcompinit\n" + bash_script(commands);
+  if (shell == "zsh")
+    return "autoload -U +X bashcompinit && bashcompinit\n" + bash_script(commands);
   if (shell == "fish") return fish_script(commands);
   return fail(Code::bad_request, "there is no completion for '" + std::string(shell) + "'",
               "bash, zsh and fish are known");

@@ -1,9 +1,10 @@
 #include "cli/config.h"
 
+#include <toml++/toml.h>
+
 #include <algorithm>
 #include <fstream>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "base/text.h"
 
@@ -15,10 +16,11 @@ std::string place(std::string_view file, const toml::node& node) {
   return std::string(file) + ":" + std::to_string(node.source().begin.line);
 }
 
-tl::unexpected<Error> unknown(const std::string& where, std::string_view what, std::string_view name,
-                              std::span<const std::string_view> known) {
+tl::unexpected<Error> unknown(const std::string& where, std::string_view what,
+                              std::string_view name, std::span<const std::string_view> known) {
   const std::string_view guess = nearest(name, known);
-  return fail(Code::bad_request, where + ": unknown " + std::string(what) + " '" + std::string(name) + "'",
+  return fail(Code::bad_request,
+              where + ": unknown " + std::string(what) + " '" + std::string(name) + "'",
               guess.empty() ? "`nimbus config reference` lists the keys"
                             : "did you mean '" + std::string(guess) + "'?");
 }
@@ -34,17 +36,20 @@ Result<std::string> scalar_text(const toml::node& node, const ConfigKey& key) {
 
 Result<std::vector<std::string>> words(const toml::node& node) {
   const auto* array = node.as_array();
-  if (array == nullptr) return fail(Code::bad_request, "must be a list of strings, like [\"sh\", \"-c\", \"…\"]");
+  if (array == nullptr)
+    return fail(Code::bad_request, "must be a list of strings, like [\"sh\", \"-c\", \"…\"]");
   std::vector<std::string> out;
   for (const auto& item : *array) {
     auto word = item.value_exact<std::string>();
-    if (!word) return fail(Code::bad_request, "must be a list of strings, like [\"sh\", \"-c\", \"…\"]");
+    if (!word)
+      return fail(Code::bad_request, "must be a list of strings, like [\"sh\", \"-c\", \"…\"]");
     out.push_back(std::move(*word));
   }
   return out;
 }
 
-Result<void> read_profile_key(ProfileConfig& profile, std::string_view key, const toml::node& node) {
+Result<void> read_profile_key(ProfileConfig& profile, std::string_view key,
+                              const toml::node& node) {
   const auto number = [&](int64_t& into, int64_t min, int64_t max) -> Result<void> {
     const auto value = node.value_exact<int64_t>();
     if (!value || *value < min || *value > max) {
@@ -75,7 +80,8 @@ Result<void> read_profiles(Config& config, const toml::table& profiles, std::str
     const auto* table = node.as_table();
     if (table == nullptr) {
       return fail(Code::bad_request, place(file, node) + ": profiles." + std::string(name.str()) +
-                                         " must be a table: [profiles." + std::string(name.str()) + "]");
+                                         " must be a table: [profiles." + std::string(name.str()) +
+                                         "]");
     }
     ProfileConfig profile;
     for (const auto& [key, value] : *table) {
@@ -160,14 +166,16 @@ Result<void> check_whole(const Config& config) {
                 "name the file with the relay's secret");
   }
   if (config.agent.warm > config.agent.slots) {
-    return fail(Code::bad_request, "agent.warm (" + std::to_string(config.agent.warm) +
-                                       ") is more than agent.slots (" +
-                                       std::to_string(config.agent.slots) + ")",
+    return fail(Code::bad_request,
+                "agent.warm (" + std::to_string(config.agent.warm) +
+                    ") is more than agent.slots (" + std::to_string(config.agent.slots) + ")",
                 "a waiting VM takes a slot: raise agent.slots or lower agent.warm");
   }
   const std::string& clickhouse = config.telemetry.clickhouse;
-  if (clickhouse != "embedded:" && !clickhouse.starts_with("http://") && !clickhouse.starts_with("https://")) {
-    return fail(Code::bad_request, "telemetry.clickhouse '" + clickhouse + "' is neither embedded: nor an http(s) URL");
+  if (clickhouse != "embedded:" && !clickhouse.starts_with("http://") &&
+      !clickhouse.starts_with("https://")) {
+    return fail(Code::bad_request, "telemetry.clickhouse '" + clickhouse +
+                                       "' is neither embedded: nor an http(s) URL");
   }
   return {};
 }
@@ -193,7 +201,8 @@ std::string entry_list(const std::vector<std::string>& entry) {
 
 }  // namespace
 
-Result<Config> parse_config(std::string_view text, std::string_view file, const Environment& environment) {
+Result<Config> parse_config(std::string_view text, std::string_view file,
+                            const Environment& environment) {
   Config config;
   config.profiles["nimbus"] = ProfileConfig{};
   toml::table root;
@@ -210,7 +219,8 @@ Result<Config> parse_config(std::string_view text, std::string_view file, const 
     const bool known = std::find(sections.begin(), sections.end(), name.str()) != sections.end();
     if (!known) return unknown(place(file, node), "section", name.str(), sections);
     if (table == nullptr) {
-      return fail(Code::bad_request, place(file, node) + ": '" + std::string(name.str()) + "' must be a section");
+      return fail(Code::bad_request,
+                  place(file, node) + ": '" + std::string(name.str()) + "' must be a section");
     }
     if (name.str() == "profiles") {
       TRY(read_profiles(config, *table, file));
@@ -264,7 +274,8 @@ std::string config_reference() {
            std::string(key.meaning) + " |\n";
   }
   for (const ProfileKey& key : profile_keys()) {
-    out += "| `profiles.NAME." + std::string(key.name) + "` | | | " + std::string(key.meaning) + " |\n";
+    out += "| `profiles.NAME." + std::string(key.name) + "` | | | " + std::string(key.meaning) +
+           " |\n";
   }
   return out;
 }

@@ -18,12 +18,14 @@ const Option kDataOption = {"--data", "DIR", "Data directory (default ./nimbus-d
 // The file that `nimbus up` would read with the same options; "" when there is none.
 std::string config_file(const Arguments& arguments) {
   if (auto file = arguments.find("--config")) return *file;
-  const std::string file = arguments.find("--data").value_or(kDataDirectoryDefault) + "/nimbus.toml";
+  const std::string file =
+      arguments.find("--data").value_or(kDataDirectoryDefault) + "/nimbus.toml";
   return access(file.c_str(), F_OK) == 0 ? file : std::string();
 }
 
 Result<Config> load(const Arguments& arguments) {
-  return load_config(config_file(arguments), [](const std::string& name) { return getenv(name.c_str()); });
+  return load_config(config_file(arguments),
+                     [](const std::string& name) { return getenv(name.c_str()); });
 }
 
 int check(const Arguments& arguments) {
@@ -50,13 +52,23 @@ int reference(const Arguments&) {
 
 std::vector<Command> config_commands() {
   return {
-      {.noun = "config", .verb = "check", .summary = "Say whether the configuration is valid",
-       .example = "nimbus config check --config nimbus.toml", .options = {kConfigOption, kDataOption},
+      {.noun = "config",
+       .verb = "check",
+       .summary = "Say whether the configuration is valid",
+       .example = "nimbus config check --config nimbus.toml",
+       .options = {kConfigOption, kDataOption},
        .run = check},
-      {.noun = "config", .verb = "show", .summary = "Print the configuration in force, secrets hidden",
-       .example = "nimbus config show", .options = {kConfigOption, kDataOption}, .run = show},
-      {.noun = "config", .verb = "reference", .summary = "Print every key with its default and meaning",
-       .example = "nimbus config reference", .run = reference},
+      {.noun = "config",
+       .verb = "show",
+       .summary = "Print the configuration in force, secrets hidden",
+       .example = "nimbus config show",
+       .options = {kConfigOption, kDataOption},
+       .run = show},
+      {.noun = "config",
+       .verb = "reference",
+       .summary = "Print every key with its default and meaning",
+       .example = "nimbus config reference",
+       .run = reference},
   };
 }
 

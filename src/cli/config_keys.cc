@@ -21,7 +21,10 @@ Result<int64_t> parse_integer(std::string_view text, int64_t min, int64_t max) {
 template <typename Member>
 ConfigKey integer(std::string_view section, std::string_view name, std::string_view meaning,
                   Member member, int64_t min, int64_t max) {
-  return {section, name, KeyKind::integer, meaning,
+  return {section,
+          name,
+          KeyKind::integer,
+          meaning,
           [=](Config& config, std::string_view text) -> Result<void> {
             member(config) = TRY(parse_integer(text, min, max));
             return {};
@@ -32,7 +35,10 @@ ConfigKey integer(std::string_view section, std::string_view name, std::string_v
 template <typename Member>
 ConfigKey text(std::string_view section, std::string_view name, std::string_view meaning,
                Member member, std::vector<std::string_view> choices = {}) {
-  return {section, name, KeyKind::text, meaning,
+  return {section,
+          name,
+          KeyKind::text,
+          meaning,
           [=](Config& config, std::string_view value) -> Result<void> {
             bool known = choices.empty();
             std::string list;
@@ -40,7 +46,8 @@ ConfigKey text(std::string_view section, std::string_view name, std::string_view
               known = known || choice == value;
               list += (list.empty() ? "" : ", ") + std::string(choice);
             }
-            if (!known) return fail(Code::bad_request, "'" + std::string(value) + "' is none of " + list);
+            if (!known)
+              return fail(Code::bad_request, "'" + std::string(value) + "' is none of " + list);
             member(config) = std::string(value);
             return {};
           },
@@ -50,7 +57,10 @@ ConfigKey text(std::string_view section, std::string_view name, std::string_view
 template <typename Member>
 ConfigKey secret(std::string_view section, std::string_view name, std::string_view meaning,
                  Member member) {
-  return {section, name, KeyKind::secret, meaning,
+  return {section,
+          name,
+          KeyKind::secret,
+          meaning,
           [=](Config& config, std::string_view value) -> Result<void> {
             member(config) = Secret(std::string(trim(value)));
             return {};
@@ -64,7 +74,8 @@ constexpr int64_t kMany = std::numeric_limits<int64_t>::max();
 
 std::vector<ConfigKey> make_keys() {
   return {
-      text("server", "listen", "Address and port that the HTTP server listens on", FIELD(server.listen)),
+      text("server", "listen", "Address and port that the HTTP server listens on",
+           FIELD(server.listen)),
       text("server", "tls_certificate", "PEM file of the certificate chain; empty: plain HTTP",
            FIELD(server.tls_certificate)),
       text("server", "tls_key", "PEM file of the certificate's key", FIELD(server.tls_key)),
@@ -79,17 +90,21 @@ std::vector<ConfigKey> make_keys() {
               "How far a signature timestamp may be from now, in seconds",
               FIELD(webhook.timestamp_tolerance_s), 1, 86'400),
       text("webhook", "secrets_file",
-           "File with the webhook secrets, one a line, all valid at once; empty: webhook.secret of the "
+           "File with the webhook secrets, one a line, all valid at once; empty: webhook.secret of "
+           "the "
            "data directory",
            FIELD(webhook.secrets_file)),
-      text("webhook", "relay_secrets_file", "File with the relay's secrets, one a line (mode `relay`)",
+      text("webhook", "relay_secrets_file",
+           "File with the relay's secrets, one a line (mode `relay`)",
            FIELD(webhook.relay_secrets_file)),
       integer("webhook", "deliveries_per_minute_max",
               "Deliveries a minute from one address past which they get 429; 0: no bound",
               FIELD(webhook.deliveries_per_minute_max), 0, kMany),
-      text("control", "database", "Relational store: sqlite:PATH; empty: nimbus.db of the data directory",
+      text("control", "database",
+           "Relational store: sqlite:PATH; empty: nimbus.db of the data directory",
            FIELD(control.database)),
-      integer("control", "lease_ttl_s", "How long an agent's lease on a job lasts unless renewed, in seconds",
+      integer("control", "lease_ttl_s",
+              "How long an agent's lease on a job lasts unless renewed, in seconds",
               FIELD(control.lease_ttl_s), 3, 3'600),
       integer("control", "max_tries", "Executions of a native job before it is `lost`",
               FIELD(control.max_tries), 1, 100),
@@ -97,7 +112,8 @@ std::vector<ConfigKey> make_keys() {
               FIELD(limits.jobs_per_minute), 1, 1'000'000),
       integer("limits", "concurrent_jobs", "Jobs an org may run at once, unless set for the org",
               FIELD(limits.concurrent_jobs), 1, 1'000'000),
-      integer("agent", "slots", "MicroVMs that run at once on this host", FIELD(agent.slots), 1, 1'024),
+      integer("agent", "slots", "MicroVMs that run at once on this host", FIELD(agent.slots), 1,
+              1'024),
       integer("agent", "warm", "MicroVMs kept booted ahead, waiting for a job of profile `nimbus`",
               FIELD(agent.warm), 0, 1'024),
       text("agent", "server", "URL of the control plane; empty: this process", FIELD(agent.server)),
@@ -108,12 +124,15 @@ std::vector<ConfigKey> make_keys() {
            {"auto", "qemu", "firecracker"}),
       text("agent", "kernel", "Guest kernel; empty: guest/vmlinuz beside the program",
            FIELD(agent.kernel)),
-      text("agent", "initramfs", "Guest initramfs; empty: guest/initramfs.cpio.lz4 beside the program",
+      text("agent", "initramfs",
+           "Guest initramfs; empty: guest/initramfs.cpio.lz4 beside the program",
            FIELD(agent.initramfs)),
       text("agent", "image_archives",
-           "Folders with NAME.oci.tar image archives, separated by `:`; empty: images beside the program",
+           "Folders with NAME.oci.tar image archives, separated by `:`; empty: images beside the "
+           "program",
            FIELD(agent.image_archives)),
-      integer("agent", "spool_bytes_max", "Disk for logs and traces while telemetry is away, in bytes",
+      integer("agent", "spool_bytes_max",
+              "Disk for logs and traces while telemetry is away, in bytes",
               FIELD(agent.spool_bytes_max), 1 << 20, kMany),
       text("metrics", "token_file",
            "File with the bearer token for /metrics; empty: loopback only, without a token",

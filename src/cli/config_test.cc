@@ -37,8 +37,9 @@ TEST_CASE("the template of a new data directory is valid and changes no default"
 }
 
 TEST_CASE("what config show prints reads back as the same configuration") {
-  const auto config = parse_config("[agent]\nslots = 7\n[profiles.big]\ncpus = 8\nentry = [\"a\\\"b\"]\n", "f",
-                                   no_environment());
+  const auto config =
+      parse_config("[agent]\nslots = 7\n[profiles.big]\ncpus = 8\nentry = [\"a\\\"b\"]\n", "f",
+                   no_environment());
   REQUIRE(config.has_value());
   const auto again = parse_config(config_toml(*config), "f", no_environment());
   REQUIRE(again.has_value());
@@ -57,7 +58,8 @@ TEST_CASE("an unknown section is refused with the nearest known name") {
 }
 
 TEST_CASE("a value of the wrong type says where it stands and what is right") {
-  CHECK(refusal("[agent]\nslots = \"two\"\n").message == "nimbus.toml:2: agent.slots: must be a whole number");
+  CHECK(refusal("[agent]\nslots = \"two\"\n").message ==
+        "nimbus.toml:2: agent.slots: must be a whole number");
 }
 
 TEST_CASE("a number out of range names the range") {
@@ -89,7 +91,8 @@ TEST_CASE("more warm VMs than slots is refused") {
 }
 
 TEST_CASE("a secret is never printed") {
-  const auto config = parse_config("[agent]\nenrollment_token = \"nbe_hush\"\n", "f", no_environment());
+  const auto config =
+      parse_config("[agent]\nenrollment_token = \"nbe_hush\"\n", "f", no_environment());
   REQUIRE(config.has_value());
   CHECK(config_toml(*config).find("hush") == std::string::npos);
 }

@@ -45,9 +45,11 @@ Result<std::vector<Secret>> read_secrets(const std::string& file) {
 
 Result<std::optional<Secret>> metrics_token(const Config& config) {
   if (config.metrics.token_file.empty()) return std::nullopt;
-  std::string text = TRY_IN("metrics.token_file", os::read_file(config.metrics.token_file, kSecretsFileBytesMax));
+  std::string text =
+      TRY_IN("metrics.token_file", os::read_file(config.metrics.token_file, kSecretsFileBytesMax));
   while (text.ends_with('\n')) text.pop_back();
-  if (text.empty()) return fail(Code::bad_request, "metrics.token_file " + config.metrics.token_file + " is empty");
+  if (text.empty())
+    return fail(Code::bad_request, "metrics.token_file " + config.metrics.token_file + " is empty");
   return Secret(std::move(text));
 }
 
@@ -67,8 +69,10 @@ ControlRole::ControlRole(Metrics& metrics, std::unique_ptr<db::Database> databas
 
 Result<std::unique_ptr<ControlRole>> ControlRole::start(net::Loop& loop, Metrics& metrics,
                                                         const ControlRoleOptions& options) {
-  auto database = TRY_IN("opening the control database", db::Database::open({.url = options.database_url}));
-  const int applied = TRY_IN("migrating the control database", migrate_all(*database, system_clock().now()));
+  auto database =
+      TRY_IN("opening the control database", db::Database::open({.url = options.database_url}));
+  const int applied =
+      TRY_IN("migrating the control database", migrate_all(*database, system_clock().now()));
   if (applied > 0) log_info("database migrated", {{"migrations", applied}});
   auto keys = TRY_IN("job-token.key", access::parse_job_token_keys(options.job_token_key.reveal()));
   std::unique_ptr<ControlRole> role(
@@ -80,10 +84,12 @@ Result<std::unique_ptr<ControlRole>> ControlRole::start(net::Loop& loop, Metrics
   return role;
 }
 
-Result<void> ControlRole::open_control(net::Loop& loop, Metrics& metrics, const ControlRoleOptions& options) {
+Result<void> ControlRole::open_control(net::Loop& loop, Metrics& metrics,
+                                       const ControlRoleOptions& options) {
   const Config& config = options.config;
   control::ControlOptions wanted;
-  wanted.webhook.mode = config.webhook.mode == "relay" ? control::WebhookMode::relay : control::WebhookMode::github;
+  wanted.webhook.mode =
+      config.webhook.mode == "relay" ? control::WebhookMode::relay : control::WebhookMode::github;
   wanted.webhook.tolerance = std::chrono::seconds(config.webhook.timestamp_tolerance_s);
   wanted.webhook.deliveries_per_minute_max = config.webhook.deliveries_per_minute_max;
   wanted.webhook.profiles = profiles(config);
@@ -91,10 +97,9 @@ Result<void> ControlRole::open_control(net::Loop& loop, Metrics& metrics, const 
   wanted.webhook_secrets = TRY(read_secrets(webhook_secrets_file_));
   wanted.lease_ttl = std::chrono::seconds(config.control.lease_ttl_s);
   wanted.metrics_token = TRY(metrics_token(config));
-  control_ = TRY(control::Control::open(
-      {loop, *database_, system_clock(), metrics, agents_, orgs_, tokens_, authenticator_, sessions_,
-       job_tokens_},
-      std::move(wanted)));
+  control_ = TRY(control::Control::open({loop, *database_, system_clock(), metrics, agents_, orgs_,
+                                         tokens_, authenticator_, sessions_, job_tokens_},
+                                        std::move(wanted)));
   control_->start();
   return {};
 }

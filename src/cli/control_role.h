@@ -41,7 +41,9 @@ class ControlRole {
   void stop() { control_->stop(); }
 
   // Called on the loop when a job has ended.
-  void on_job_ended(std::function<void(int64_t)> call) { control_->board().on_ended(std::move(call)); }
+  void on_job_ended(std::function<void(int64_t)> call) {
+    control_->board().on_ended(std::move(call));
+  }
 
   control::Health& health() { return control_->health(); }
   access::Authenticator& authenticator() { return authenticator_; }

@@ -22,7 +22,8 @@ Result<std::string> absolute(const std::string& path) {
 }
 
 // The file's trimmed text; when it is absent, what `make` gives is written first.
-Result<std::string> read_or_make(const std::string& path, const std::function<std::string()>& make) {
+Result<std::string> read_or_make(const std::string& path,
+                                 const std::function<std::string()>& make) {
   auto text = os::read_file(path, kSecretFileBytesMax);
   if (text) {
     const std::string_view trimmed = trim(*text);
@@ -51,9 +52,10 @@ Result<DataDirectory> DataDirectory::open(const std::string& path, Random& rando
   DataDirectory directory(whole, std::move(*lock));
   const auto secret = [&] { return to_base64url(random.bytes(kSecretBytes)); };
 
-  directory.is_new_ = !os::read_file(directory.file("admin.token"), kSecretFileBytesMax).has_value();
-  directory.admin_token_ = Secret(
-      TRY(read_or_make(directory.file("admin.token"), [&] { return "nbt_" + secret(); })));
+  directory.is_new_ =
+      !os::read_file(directory.file("admin.token"), kSecretFileBytesMax).has_value();
+  directory.admin_token_ =
+      Secret(TRY(read_or_make(directory.file("admin.token"), [&] { return "nbt_" + secret(); })));
   TRY(read_or_make(directory.file("webhook.secret"), secret));
   directory.job_token_key_ = Secret(TRY(read_or_make(directory.file("job-token.key"), secret)));
   const auto toml = os::read_file(directory.file("nimbus.toml"), kSecretFileBytesMax * 16);

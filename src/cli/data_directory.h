@@ -30,7 +30,8 @@ class DataDirectory {
   Secret job_token_key() const { return job_token_key_; }
 
  private:
-  DataDirectory(std::string path, os::LockFile lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  DataDirectory(std::string path, os::LockFile lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::string path_;
   os::LockFile lock_;

@@ -24,7 +24,7 @@ struct Folder {
 };
 
 mode_t mode_of(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   REQUIRE(stat(path.c_str(), &status) == 0);
   return status.st_mode & 0777;
 }
@@ -39,7 +39,9 @@ TEST_CASE("an empty data directory is filled, its secrets readable by the owner 
   for (const char* name : {"admin.token", "webhook.secret", "job-token.key"}) {
     CHECK(mode_of(directory->file(name)) == 0600);
   }
-  CHECK(load_config(directory->file("nimbus.toml"), [](const std::string&) { return nullptr; }).has_value());
+  CHECK(load_config(directory->file("nimbus.toml"), [](const std::string&) {
+          return nullptr;
+        }).has_value());
 }
 
 TEST_CASE("a data directory opened again has the same secrets") {

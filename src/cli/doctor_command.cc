@@ -31,26 +31,31 @@ os::HostCheck program_check(const std::string& name, const std::string& package)
 os::HostCheck images_check(const Installation& found) {
   std::string folders;
   for (const auto& folder : found.image_archives) folders += (folders.empty() ? "" : ", ") + folder;
-  return {"runner images", !folders.empty(), true, folders.empty() ? "no folder of archives" : folders,
+  return {"runner images", !folders.empty(), true,
+          folders.empty() ? "no folder of archives" : folders,
           "run `make images`, or name a folder in agent.image_archives"};
 }
 
 os::HostCheck space_check(const std::string& data) {
-  struct statvfs status {};
+  struct statvfs status{};
   const std::string where = access(data.c_str(), F_OK) == 0 ? data : ".";
   if (statvfs(where.c_str(), &status) != 0) return {"disk space", false, false, "cannot tell", ""};
-  const double gib = static_cast<double>(status.f_bavail) * static_cast<double>(status.f_frsize) / (1 << 30);
+  const double gib =
+      static_cast<double>(status.f_bavail) * static_cast<double>(status.f_frsize) / (1 << 30);
   char text[64];
   std::snprintf(text, sizeof text, "%.1f GiB free in %s", gib, where.c_str());
   return {"disk space", gib >= kFreeGibMin, false, text, "jobs need room for their scratch disks"};
 }
 
-Result<std::vector<os::HostCheck>> all_checks(const std::string& data, const std::string& config_file) {
+Result<std::vector<os::HostCheck>> all_checks(const std::string& data,
+                                              const std::string& config_file) {
   std::vector<os::HostCheck> checks;
-  const auto config = load_config(config_file, [](const std::string& name) { return getenv(name.c_str()); });
-  checks.push_back({"configuration", config.has_value(), true,
-                    config ? (config_file.empty() ? "defaults" : config_file) : config.error().message,
-                    config ? "" : config.error().hint});
+  const auto config =
+      load_config(config_file, [](const std::string& name) { return getenv(name.c_str()); });
+  checks.push_back(
+      {"configuration", config.has_value(), true,
+       config ? (config_file.empty() ? "defaults" : config_file) : config.error().message,
+       config ? "" : config.error().hint});
   const Config effective = config ? *config : Config{};
   const Installation found = TRY(find_installation(effective));
   for (auto& check : os::check_host()) checks.push_back(std::move(check));
@@ -71,15 +76,19 @@ void print_table(const std::vector<os::HostCheck>& checks) {
   for (const auto& check : checks) {
     const char* verdict = check.ok ? "ok" : check.needed ? "MISSING" : "without";
     std::printf("%-8s %-22s %s\n", verdict, check.name.c_str(), check.detail.c_str());
-    if (!check.ok && !check.hint.empty()) std::printf("%-8s %-22s hint: %s\n", "", "", check.hint.c_str());
+    if (!check.ok && !check.hint.empty())
+      std::printf("%-8s %-22s hint: %s\n", "", "", check.hint.c_str());
   }
 }
 
 void print_json(const std::vector<os::HostCheck>& checks) {
   boost::json::array lines;
   for (const auto& check : checks) {
-    lines.push_back(boost::json::object{{"name", check.name}, {"ok", check.ok}, {"needed", check.needed},
-                                        {"detail", check.detail}, {"hint", check.hint}});
+    lines.push_back(boost::json::object{{"name", check.name},
+                                        {"ok", check.ok},
+                                        {"needed", check.needed},
+                                        {"detail", check.detail},
+                                        {"hint", check.hint}});
   }
   std::printf("%s\n", boost::json::serialize(lines).c_str());
 }
@@ -109,7 +118,8 @@ std::vector<Command> doctor_commands() {
            .summary = "Check this machine: what is missing, and how to get it",
            .example = "nimbus doctor",
            .options = {{"--data", "DIR", "Data directory (default ./nimbus-data)"},
-                       {"--config", "FILE", "Configuration (default nimbus.toml of the data directory)"},
+                       {"--config", "FILE",
+                        "Configuration (default nimbus.toml of the data directory)"},
                        {"--json", "", "Print JSON for scripts"}},
            .run = doctor}};
 }

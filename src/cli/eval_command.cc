@@ -19,9 +19,14 @@ std::string tokens_of(const json::object& run) {
 
 std::string runs_table(const json::array& runs) {
   const Time now = system_clock().now();
-  Table table({{"JOB", Align::right}, {"REPOSITORY", Align::left, 36}, {"SUITE", Align::left, 36},
-               {"PASSED", Align::right}, {"SCORE", Align::right}, {"TOKENS IN/OUT", Align::right},
-               {"AGE", Align::right}, {"MODELS", Align::left, 40}});
+  Table table({{"JOB", Align::right},
+               {"REPOSITORY", Align::left, 36},
+               {"SUITE", Align::left, 36},
+               {"PASSED", Align::right},
+               {"SCORE", Align::right},
+               {"TOKENS IN/OUT", Align::right},
+               {"AGE", Align::right},
+               {"MODELS", Align::left, 40}});
   for (const auto& value : runs) {
     if (!value.is_object()) continue;
     const auto& run = value.get_object();
@@ -34,16 +39,23 @@ std::string runs_table(const json::array& runs) {
 }
 
 std::string cases_table(const json::array& cases) {
-  Table table({{"CASE", Align::left, 48}, {"MODEL", Align::left, 30}, {"SCORE", Align::right},
-               {"RESULT"}, {"LABEL"}, {"TOKENS IN/OUT", Align::right}, {"MS", Align::right},
+  Table table({{"CASE", Align::left, 48},
+               {"MODEL", Align::left, 30},
+               {"SCORE", Align::right},
+               {"RESULT"},
+               {"LABEL"},
+               {"TOKENS IN/OUT", Align::right},
+               {"MS", Align::right},
                {"ERROR", Align::left, 60}});
   for (const auto& value : cases) {
     if (!value.is_object()) continue;
     const auto& one = value.get_object();
     const std::string passed = cell(one, "passed");
     table.add({cell(one, "case"), cell(one, "model"), cell(one, "score"),
-               passed == "true" ? "passed" : passed == "false" ? "failed" : "-", cell(one, "label"),
-               tokens_of(one), cell(one, "duration_ms"), cell(one, "error")});
+               passed == "true"    ? "passed"
+               : passed == "false" ? "failed"
+                                   : "-",
+               cell(one, "label"), tokens_of(one), cell(one, "duration_ms"), cell(one, "error")});
   }
   return table.text(stdout_takes_colour());
 }

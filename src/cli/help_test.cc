@@ -33,7 +33,8 @@ std::string read(const std::string& path) {
 
 TEST_CASE("the help of every command is as in tests/golden/help.txt") {
   const char* golden = getenv("NIMBUS_GOLDEN");
-  if (golden != nullptr && std::string_view(golden) == "update") std::ofstream(kGolden) << everything();
+  if (golden != nullptr && std::string_view(golden) == "update")
+    std::ofstream(kGolden) << everything();
   CHECK(everything() == read(kGolden));
 }
 

@@ -22,7 +22,8 @@ Result<int64_t> job_of(const Arguments& arguments) { return parse_job_id(argumen
 Result<int> list(ApiClient& api, const Arguments& arguments) {
   const Time now = system_clock().now();
   std::optional<std::string> since;
-  if (const auto text = arguments.find("--since")) since = TRY_IN("--since", parse_when(*text, now));
+  if (const auto text = arguments.find("--since"))
+    since = TRY_IN("--since", parse_when(*text, now));
   std::string query = query_of({{"org", arguments.find("--org")},
                                 {"repo", arguments.find("--repo")},
                                 {"state", arguments.find("--state")},
@@ -92,7 +93,8 @@ Task<int> read_log(ApiClient& api, std::string path, LinePrinter printer, int64_
 Result<int> logs(ApiClient& api, const Arguments& arguments) {
   const int64_t id = TRY(job_of(arguments));
   const int64_t after = TRY(arguments.find_integer("--after", 0, INT64_MAX)).value_or(0);
-  const LinePrinter printer(LineTarget::out, arguments.has("--json"), arguments.has("--timestamps"));
+  const LinePrinter printer(LineTarget::out, arguments.has("--json"),
+                            arguments.has("--timestamps"));
   if (arguments.has("--follow")) return api.complete(follow_log(api, id, printer, after));
   std::string path = job_path(id) + "/logs?limit=" + std::to_string(kLinesPerPage);
   if (const auto fence = TRY(arguments.find_integer("--fence", 1, INT64_MAX))) {
@@ -109,15 +111,16 @@ Result<int> cancel(ApiClient& api, const Arguments& arguments) {
     print_json(job);
   } else if (job.is_object()) {
     const std::string state = cell(job.get_object(), "state");
-    print_out(name + (state == "cancelled" ? " is cancelled\n" : " is " + state + ", to be cancelled\n"));
+    print_out(name +
+              (state == "cancelled" ? " is cancelled\n" : " is " + state + ", to be cancelled\n"));
   }
   return kExitDone;
 }
 
 Result<int> rerun(ApiClient& api, const Arguments& arguments) {
   const int64_t id = TRY(job_of(arguments));
-  const auto created =
-      TRY(api.call("POST", job_path(id) + "/rerun", "running job " + std::to_string(id) + " again"));
+  const auto created = TRY(
+      api.call("POST", job_path(id) + "/rerun", "running job " + std::to_string(id) + " again"));
   if (arguments.has("--json")) {
     print_json(created);
   } else if (created.is_object()) {
@@ -142,7 +145,8 @@ std::vector<Command> job_commands() {
        .verb = "list",
        .summary = "List jobs, newest first",
        .example = "nimbus job list --state queued,running --org acme",
-       .options = {{"--state", "STATES", "Of these states: queued, leased, running, succeeded, failed, ..."},
+       .options = {{"--state", "STATES",
+                    "Of these states: queued, leased, running, succeeded, failed, ..."},
                    {"--org", "ORG", "Of this org (default: all you may see)"},
                    {"--repo", "REPO", "Of this repository"},
                    {"--label", "LABEL", "With this label", true},

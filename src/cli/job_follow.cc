@@ -12,8 +12,8 @@ namespace json = boost::json;
 
 constexpr auto kPauseFirst = std::chrono::milliseconds(200);
 constexpr auto kPauseMax = std::chrono::seconds(3);
-constexpr int kTriesWithoutServer = 40;   // about two minutes
-constexpr int kTriesAfterTheEnd = 5;      // for the rest of an ended job's log
+constexpr int kTriesWithoutServer = 40;  // about two minutes
+constexpr int kTriesAfterTheEnd = 5;     // for the rest of an ended job's log
 constexpr auto kWaitingPoll = std::chrono::seconds(2);
 
 std::string job_path(int64_t job) { return "/api/v1/jobs/" + std::to_string(job); }
@@ -76,15 +76,14 @@ void take_event(const net::SseParser::Event& event, const Follow& follow, Progre
 }
 
 Task<Result<void>> follow_once(ApiClient& api, const Follow& follow, Progress& progress) {
-  const std::string path = job_path(follow.job) + "/logs?follow=1&after=" +
-                           std::to_string(progress.seq);
+  const std::string path =
+      job_path(follow.job) + "/logs?follow=1&after=" + std::to_string(progress.seq);
   auto request = api.request("GET", path);
   request.headers.set("Accept", "text/event-stream");
   net::SseParser parser;
   net::ClientResponse head;
-  std::function<void(const net::ClientResponse&)> on_head = [&](const net::ClientResponse& response) {
-    head = response;
-  };
+  std::function<void(const net::ClientResponse&)> on_head =
+      [&](const net::ClientResponse& response) { head = response; };
   std::function<bool(std::string_view)> on_bytes = [&](std::string_view bytes) {
     if (head.status != 200) {
       head.body += bytes;
@@ -93,7 +92,8 @@ Task<Result<void>> follow_once(ApiClient& api, const Follow& follow, Progress& p
     for (const auto& event : parser.feed(bytes)) take_event(event, follow, progress);
     return !progress.ended && !progress.left;
   };
-  auto done = co_await api.client().stream(std::move(request), std::move(on_head), std::move(on_bytes));
+  auto done =
+      co_await api.client().stream(std::move(request), std::move(on_head), std::move(on_bytes));
   if (head.status != 0 && head.status != 200) co_return fail(refusal_of(head, "reading the log"));
   co_return done;
 }
@@ -182,7 +182,8 @@ Task<Result<JobEnd>> follow_job(ApiClient& api, Follow follow) {
     }
     const bool hopeless = !done && done.error().code != Code::unavailable &&
                           done.error().code != Code::too_many_requests &&
-                          done.error().code != Code::not_found && done.error().code != Code::internal;
+                          done.error().code != Code::not_found &&
+                          done.error().code != Code::internal;
     if (hopeless || --tries_left == 0) {
       *over = true;
       co_return fail(done ? Error{Code::unavailable, "the log ended before the job did", ""}

@@ -33,13 +33,14 @@ struct JobEnd {
   int64_t fence = 0;    // of its latest execution
   int64_t missing = 0;  // lines that the server knows to be lost
 };
-// The job's own exit status: its exit code, 124 when it timed out, 130 when it was cancelled, else 1.
+// The job's own exit status: its exit code, 124 when it timed out, 130 when it was cancelled,
+// else 1.
 int exit_status(const JobEnd& end);
 
 struct Follow {
   int64_t job = 0;
   int64_t after = 0;
-  std::function<bool(const LogLine&)> on_line;  // false: nobody reads any more
+  std::function<bool(const LogLine&)> on_line;   // false: nobody reads any more
   std::function<void(const std::string&)> talk;  // what a person may want to know meanwhile
 };
 // Ends when the job has ended and all its lines were given. unavailable: the server stayed away for

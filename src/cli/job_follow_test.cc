@@ -14,18 +14,20 @@ namespace {
 std::string line(int fence, int seq, const std::string& text) {
   const std::string number = std::to_string(seq);
   return net::sse_event("line",
-                        "{\"ts\":\"2026-11-24T12:00:00Z\",\"seq\":" + number + ",\"stream\":\"stdout\",\"text\":\"" +
-                            text + "\",\"fence\":" + std::to_string(fence) + "}",
+                        "{\"ts\":\"2026-11-24T12:00:00Z\",\"seq\":" + number +
+                            ",\"stream\":\"stdout\",\"text\":\"" + text +
+                            "\",\"fence\":" + std::to_string(fence) + "}",
                         number);
 }
 
 const std::string kEnd =
     net::sse_event("end", R"({"state":"failed","exit_code":7,"last_seq":3,"missing":1})");
 
-// A server whose log of job 5 comes over several connections, each of which plays the next script and
-// breaks off.
+// A server whose log of job 5 comes over several connections, each of which plays the next script
+// and breaks off.
 struct Scripted {
-  explicit Scripted(std::vector<std::string> scripts, std::string job) : scripts_(std::move(scripts)) {
+  explicit Scripted(std::vector<std::string> scripts, std::string job)
+      : scripts_(std::move(scripts)) {
     net::Router router;
     router.get("/api/v1/jobs/{id}", [job](net::Request&) -> Task<net::Response> {
       co_return net::Response::json(200, job);
@@ -94,7 +96,9 @@ TEST_CASE("a job is followed to its end") {
 }
 
 TEST_CASE("a stream that breaks is taken up again without a line lost or doubled") {
-  Scripted server({line(1, 1, "a") + line(1, 2, "b"), "503", line(1, 2, "b") + line(1, 3, "c") + kEnd}, kFailed);
+  Scripted server(
+      {line(1, 1, "a") + line(1, 2, "b"), "503", line(1, 2, "b") + line(1, 3, "c") + kEnd},
+      kFailed);
   const Followed followed = follow(server);
   CHECK(followed.text == "a\nb\nc\n");
   CHECK(server.asked == std::vector<std::string>{"0", "2", "2"});
@@ -102,8 +106,8 @@ TEST_CASE("a stream that breaks is taken up again without a line lost or doubled
 }
 
 TEST_CASE("a new execution starts its lines anew") {
-  Scripted server({line(1, 1, "a") + line(1, 2, "b") + net::sse_event("execution", R"({"fence":2})") +
-                       line(2, 1, "a") + kEnd},
+  Scripted server({line(1, 1, "a") + line(1, 2, "b") +
+                   net::sse_event("execution", R"({"fence":2})") + line(2, 1, "a") + kEnd},
                   kFailed);
   const Followed followed = follow(server);
   CHECK(followed.text == "a\nb\na\n");
@@ -128,8 +132,9 @@ TEST_CASE("a job that has ended is not waited for when its log cannot be read") 
 
 TEST_CASE("a job nobody may see is not followed") {
   net::Router router;
-  router.get("/api/v1/jobs/{id}",
-             [](net::Request&) -> Task<net::Response> { co_return net::problem(404, "no such job"); });
+  router.get("/api/v1/jobs/{id}", [](net::Request&) -> Task<net::Response> {
+    co_return net::problem(404, "no such job");
+  });
   Scripted server({}, "{}");
   server.running = std::make_unique<net::RunningServer>(std::move(router));
   CHECK(follow(server).end.error().code == Code::not_found);
@@ -147,7 +152,8 @@ TEST_CASE("the exit status is the job's own") {
 
 TEST_CASE("a line that is not one is refused") {
   CHECK(parse_log_line(R"({"seq":1,"stream":"stdout","text":"x"})").has_value());
-  for (const char* text : {"", "{}", R"({"seq":-1,"stream":"stdout","text":"x"})", R"({"seq":1,"stream":1,"text":"x"})"}) {
+  for (const char* text : {"", "{}", R"({"seq":-1,"stream":"stdout","text":"x"})",
+                           R"({"seq":1,"stream":1,"text":"x"})"}) {
     CAPTURE(text);
     CHECK(!parse_log_line(text).has_value());
   }

@@ -68,8 +68,12 @@ std::string transitions_text(const json::object& job, bool colour) {
 }  // namespace
 
 std::string jobs_table(const json::array& jobs, Time now, bool colour) {
-  Table table({{"ID", Align::right}, {"STATE"}, {"REPOSITORY", Align::left, 36},
-               {"JOB", Align::left, 44}, {"AGE", Align::right}, {"RAN", Align::right},
+  Table table({{"ID", Align::right},
+               {"STATE"},
+               {"REPOSITORY", Align::left, 36},
+               {"JOB", Align::left, 44},
+               {"AGE", Align::right},
+               {"RAN", Align::right},
                {"REASON", Align::left, 60}});
   for (const auto& value : jobs) {
     if (!value.is_object()) continue;
@@ -84,7 +88,8 @@ std::string jobs_table(const json::array& jobs, Time now, bool colour) {
 
 std::string job_details(const json::object& job, Time now, bool colour) {
   const std::string state = cell(job, "state");
-  std::string out = "job " + cell(job, "id") + "  " + (colour ? coloured_state(state) : state) + "\n";
+  std::string out =
+      "job " + cell(job, "id") + "  " + (colour ? coloured_state(state) : state) + "\n";
   std::string body;
   line(body, "reason", cell(job, "reason"));
   line(body, "exit code", cell(job, "exit_code"));

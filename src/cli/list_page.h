@@ -1,4 +1,5 @@
-// A page of a list, printed: the server's JSON, or a table and how to get the next page. Threads: one.
+// A page of a list, printed: the server's JSON, or a table and how to get the next page. Threads:
+// one.
 #pragma once
 
 #include <boost/json/fwd.hpp>

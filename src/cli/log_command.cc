@@ -28,8 +28,10 @@ Result<int> search(ApiClient& api, const Arguments& arguments) {
   const Time now = system_clock().now();
   std::optional<std::string> since;
   std::optional<std::string> until;
-  if (const auto text = arguments.find("--since")) since = TRY_IN("--since", parse_when(*text, now));
-  if (const auto text = arguments.find("--until")) until = TRY_IN("--until", parse_when(*text, now));
+  if (const auto text = arguments.find("--since"))
+    since = TRY_IN("--since", parse_when(*text, now));
+  if (const auto text = arguments.find("--until"))
+    until = TRY_IN("--until", parse_when(*text, now));
   std::optional<std::string> words;
   for (const std::string& word : arguments.words()) {
     words = words ? *words + " " + word : word;
@@ -57,7 +59,8 @@ struct Verdict {
 Task<Result<Verdict>> read_all(ApiClient& api, std::string path) {
   Verdict verdict;
   for (;;) {
-    auto request = api.request("GET", path + "/logs?limit=1000&after=" + std::to_string(verdict.last));
+    auto request =
+        api.request("GET", path + "/logs?limit=1000&after=" + std::to_string(verdict.last));
     std::string doing = "reading the log";
     CO_TRY_ASSIGN(const auto answer, co_await api.send(std::move(request), std::move(doing)));
     const int64_t before = verdict.lines;
@@ -68,7 +71,8 @@ Task<Result<Verdict>> read_all(ApiClient& api, std::string path) {
       rest = end == std::string_view::npos ? "" : rest.substr(end + 1);
       if (text.empty()) continue;
       CO_TRY_ASSIGN(const auto line, parse_log_line(text));
-      if (line.seq <= verdict.last) co_return fail(Code::corrupt, "the log's lines are out of order");
+      if (line.seq <= verdict.last)
+        co_return fail(Code::corrupt, "the log's lines are out of order");
       verdict.missing += line.seq - verdict.last - 1;
       verdict.last = line.seq;
       ++verdict.lines;
@@ -95,8 +99,10 @@ Result<int> verify(ApiClient& api, const Arguments& arguments) {
   }
   const bool whole = verdict.missing == 0;
   if (arguments.has("--json")) {
-    print_json(json::object{{"job", std::stoll(id)}, {"lines", verdict.lines},
-                            {"missing", verdict.missing}, {"complete", whole}});
+    print_json(json::object{{"job", std::stoll(id)},
+                            {"lines", verdict.lines},
+                            {"missing", verdict.missing},
+                            {"complete", whole}});
   } else {
     print_out("job " + id + ": " + std::to_string(verdict.lines) + " lines, " +
               (whole ? "none missing\n" : std::to_string(verdict.missing) + " missing\n"));
@@ -113,21 +119,22 @@ int command(const Arguments& arguments) {
 
 std::vector<Command> log_commands() {
   std::vector<Command> commands;
-  commands.push_back({.noun = "log",
-                      .verb = "search",
-                      .summary = "Search the lines of all jobs",
-                      .example = "nimbus log search 'out of memory' --org acme --since 2h",
-                      .options = {{"--org", "ORG", "Of this org (default: all you may see)"},
-                                  {"--repo", "REPO", "Of this repository"},
-                                  {"--job", "ID", "Of this job"},
-                                  {"--level", "LEVEL", "Of this level: debug, info, warn, error"},
-                                  {"--since", "TIME", "Since then: 2h, 3d, or 2026-01-31T12:00:00Z"},
-                                  {"--until", "TIME", "Before then, written the same way"},
-                                  kLimitOption,
-                                  kCursorOption},
-                      .words = {"[TEXT...]"},
-                      .talks_to_server = true,
-                      .run = command<search>});
+  commands.push_back(
+      {.noun = "log",
+       .verb = "search",
+       .summary = "Search the lines of all jobs",
+       .example = "nimbus log search 'out of memory' --org acme --since 2h",
+       .options = {{"--org", "ORG", "Of this org (default: all you may see)"},
+                   {"--repo", "REPO", "Of this repository"},
+                   {"--job", "ID", "Of this job"},
+                   {"--level", "LEVEL", "Of this level: debug, info, warn, error"},
+                   {"--since", "TIME", "Since then: 2h, 3d, or 2026-01-31T12:00:00Z"},
+                   {"--until", "TIME", "Before then, written the same way"},
+                   kLimitOption,
+                   kCursorOption},
+       .words = {"[TEXT...]"},
+       .talks_to_server = true,
+       .run = command<search>});
   commands.push_back({.noun = "log",
                       .verb = "verify",
                       .summary = "Prove that no line of a job's log is missing",

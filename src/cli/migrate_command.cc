@@ -1,8 +1,7 @@
 // nimbus migrate status|up
+#include <boost/json.hpp>
 #include <cstdio>
 #include <cstdlib>
-
-#include <boost/json.hpp>
 
 #include "access/token_book.h"
 #include "base/clock.h"
@@ -24,10 +23,12 @@ const std::vector<Option> kOptions = {
 
 Result<std::unique_ptr<db::Database>> open_database(const Arguments& arguments) {
   const std::string data = arguments.find("--data").value_or(kDataDirectoryDefault);
-  const Config config = TRY(load_config(arguments.find("--config").value_or(data + "/nimbus.toml"),
-                                        [](const std::string& name) { return getenv(name.c_str()); }));
+  const Config config =
+      TRY(load_config(arguments.find("--config").value_or(data + "/nimbus.toml"),
+                      [](const std::string& name) { return getenv(name.c_str()); }));
   const std::string& url = config.control.database;
-  return db::Database::open({.url = url.empty() ? "sqlite:" + data + "/nimbus.db" : url, .readers = 1});
+  return db::Database::open(
+      {.url = url.empty() ? "sqlite:" + data + "/nimbus.db" : url, .readers = 1});
 }
 
 Result<boost::json::array> read_status(db::Database& database) {
@@ -94,10 +95,18 @@ Result<int> migrate_all(db::Database& database, Time now) {
 
 std::vector<Command> migrate_commands() {
   return {
-      {.noun = "migrate", .verb = "status", .summary = "List migrations and when they were applied",
-       .example = "nimbus migrate status", .options = kOptions, .run = status},
-      {.noun = "migrate", .verb = "up", .summary = "Apply the migrations that are missing",
-       .example = "nimbus migrate up", .options = kOptions, .run = up},
+      {.noun = "migrate",
+       .verb = "status",
+       .summary = "List migrations and when they were applied",
+       .example = "nimbus migrate status",
+       .options = kOptions,
+       .run = status},
+      {.noun = "migrate",
+       .verb = "up",
+       .summary = "Apply the migrations that are missing",
+       .example = "nimbus migrate up",
+       .options = kOptions,
+       .run = up},
   };
 }
 

@@ -33,8 +33,12 @@ std::string limit_cell(const json::object& org, const Limit& limit) {
 }
 
 std::string orgs_table(const json::array& orgs) {
-  Table table({{"ORG"}, {"JOBS/MIN", Align::right}, {"CONCURRENT", Align::right},
-               {"CACHE", Align::right}, {"REGISTRY", Align::right}, {"LOGS", Align::right},
+  Table table({{"ORG"},
+               {"JOBS/MIN", Align::right},
+               {"CONCURRENT", Align::right},
+               {"CACHE", Align::right},
+               {"REGISTRY", Align::right},
+               {"LOGS", Align::right},
                {"EGRESS"}});
   for (const auto& value : orgs) {
     if (!value.is_object()) continue;
@@ -124,20 +128,19 @@ std::vector<Command> org_commands() {
                       .words = {"ORG"},
                       .talks_to_server = true,
                       .run = command<show>});
-  commands.push_back(
-      {.noun = "org",
-       .verb = "set",
-       .summary = "Change an org's limits; 'default' takes one back",
-       .example = "nimbus org set acme --concurrent-jobs 20 --jobs-per-minute 120",
-       .options = {{"--jobs-per-minute", "N", "Jobs that may start in a minute"},
-                   {"--concurrent-jobs", "N", "Jobs that may run at once"},
-                   {"--cache-bytes-max", "BYTES", "Room for the Actions cache"},
-                   {"--registry-bytes-max", "BYTES", "Room for images"},
-                   {"--log-bytes-max", "BYTES", "Room for logs"},
-                   {"--egress", "POLICY", "default (no private networks) or open"}},
-       .words = {"ORG"},
-       .talks_to_server = true,
-       .run = command<set>});
+  commands.push_back({.noun = "org",
+                      .verb = "set",
+                      .summary = "Change an org's limits; 'default' takes one back",
+                      .example = "nimbus org set acme --concurrent-jobs 20 --jobs-per-minute 120",
+                      .options = {{"--jobs-per-minute", "N", "Jobs that may start in a minute"},
+                                  {"--concurrent-jobs", "N", "Jobs that may run at once"},
+                                  {"--cache-bytes-max", "BYTES", "Room for the Actions cache"},
+                                  {"--registry-bytes-max", "BYTES", "Room for images"},
+                                  {"--log-bytes-max", "BYTES", "Room for logs"},
+                                  {"--egress", "POLICY", "default (no private networks) or open"}},
+                      .words = {"ORG"},
+                      .talks_to_server = true,
+                      .run = command<set>});
   return commands;
 }
 

@@ -98,7 +98,8 @@ Result<int> run(ApiClient& api, const Arguments& arguments) {
     }
     return kExitDone;
   }
-  if (!quiet) talk("job " + std::to_string(job) + ": " + api.url() + "/jobs/" + std::to_string(job));
+  if (!quiet)
+    talk("job " + std::to_string(job) + ": " + api.url() + "/jobs/" + std::to_string(job));
   const Interrupts interrupts(api, job);
   return api.complete(follow(api, job, arguments.has("--json"), quiet));
 }
@@ -114,7 +115,8 @@ std::vector<Command> run_commands() {
            .summary = "Run a command in a microVM, as if it ran here",
            .example = "nimbus run --env GREETING=hello -- sh -c 'echo $GREETING'",
            .options = run_options(),
-           .notes = "Ctrl-C cancels the job; a second one leaves it to itself. Exit status: the command's own,\n"
+           .notes = "Ctrl-C cancels the job; a second one leaves it to itself. Exit status: the "
+                    "command's own,\n"
                     "124 when it timed out, 130 when it was cancelled, 1 when its host was lost.",
            .takes_rest = true,
            .talks_to_server = true,

@@ -25,7 +25,8 @@ Result<json::object> read_env(const Arguments& arguments, const Environment& env
   for (const std::string& given : arguments.all("--env")) {
     const size_t equals = given.find('=');
     const std::string name = given.substr(0, equals);
-    if (name.empty()) return fail(Code::bad_request, "--env '" + given + "' has no name", "write NAME=VALUE");
+    if (name.empty())
+      return fail(Code::bad_request, "--env '" + given + "' has no name", "write NAME=VALUE");
     if (equals != std::string::npos) {
       env[name] = given.substr(equals + 1);
       continue;
@@ -58,7 +59,8 @@ Result<json::object> read_resources(const Arguments& arguments) {
   if (const auto memory = TRY(arguments.find_integer("--memory", 128, 1 << 24))) {
     resources["memory_mb"] = *memory;
   }
-  if (const auto disk = TRY(arguments.find_integer("--disk", 64, 1 << 26))) resources["disk_mb"] = *disk;
+  if (const auto disk = TRY(arguments.find_integer("--disk", 64, 1 << 26)))
+    resources["disk_mb"] = *disk;
   return resources;
 }
 
@@ -68,8 +70,10 @@ const std::vector<Option>& run_options() {
   static const std::vector<Option> options = {
       {"", "", "what runs"},
       {"--image", "IMAGE", "Image to boot (default: the server's, nimbus/base)"},
-      {"--env", "NAME=VALUE", "Variable for the command; NAME alone takes this shell's", true, "-e"},
-      {"--timeout", "TIME", "End it after this long: seconds, or 15m, 2h (default: the server's, 1h)"},
+      {"--env", "NAME=VALUE", "Variable for the command; NAME alone takes this shell's", true,
+       "-e"},
+      {"--timeout", "TIME",
+       "End it after this long: seconds, or 15m, 2h (default: the server's, 1h)"},
       {"--retries", "N", "Tries after a lost host (default: the server's, 2)"},
       {"", "", "resources"},
       {"--cpus", "N", "Processors (default: the server's, 2)"},
@@ -113,7 +117,8 @@ Result<json::object> make_job_request(const Arguments& arguments, const Environm
   if (!labels.empty()) body["labels"] = std::move(labels);
   auto metadata = TRY(read_metadata(arguments));
   if (!metadata.empty()) body["metadata"] = std::move(metadata);
-  if (const auto retries = TRY(arguments.find_integer("--retries", 0, 100))) body["retries"] = *retries;
+  if (const auto retries = TRY(arguments.find_integer("--retries", 0, 100)))
+    body["retries"] = *retries;
   return body;
 }
 

@@ -21,7 +21,8 @@ Environment with(const Variables& variables) {
   };
 }
 
-Result<boost::json::object> request(const std::vector<std::string>& words, const Variables& variables = {}) {
+Result<boost::json::object> request(const std::vector<std::string>& words,
+                                    const Variables& variables = {}) {
   const auto arguments = parse_arguments(run_commands().front(), words);
   REQUIRE(arguments.has_value());
   return make_job_request(*arguments, with(variables));
@@ -35,12 +36,14 @@ TEST_CASE("a bare command leaves the rest to the server") {
 }
 
 TEST_CASE("options become the job's fields") {
-  const auto body = *request({"--org", "acme", "--repo", "app", "--image", "i", "-e", "A=1=2", "--timeout",
-                              "2h", "--cpus", "4", "--memory", "512", "--label", "gpu", "--metadata",
-                              "k=v", "--retries", "0", "--", "x"});
-  CHECK(boost::json::serialize(body) ==
-        R"({"org":"acme","repo":"app","image":"i","command":["x"],"env":{"A":"1=2"},"timeout_s":7200,)"
-        R"("resources":{"cpus":4,"memory_mb":512},"labels":["gpu"],"metadata":{"k":"v"},"retries":0})");
+  const auto body =
+      *request({"--org",      "acme", "--repo",    "app", "--image",  "i",   "-e",      "A=1=2",
+                "--timeout",  "2h",   "--cpus",    "4",   "--memory", "512", "--label", "gpu",
+                "--metadata", "k=v",  "--retries", "0",   "--",       "x"});
+  CHECK(
+      boost::json::serialize(body) ==
+      R"({"org":"acme","repo":"app","image":"i","command":["x"],"env":{"A":"1=2"},"timeout_s":7200,)"
+      R"("resources":{"cpus":4,"memory_mb":512},"labels":["gpu"],"metadata":{"k":"v"},"retries":0})");
 }
 
 TEST_CASE("a variable without a value is taken from this shell, or refused") {

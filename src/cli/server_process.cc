@@ -70,7 +70,8 @@ class ServerProcess {
   Result<void> start_control() {
     const Config& config = options_.config;
     const bool relay = config.webhook.mode == "relay";
-    const std::string& named = relay ? config.webhook.relay_secrets_file : config.webhook.secrets_file;
+    const std::string& named =
+        relay ? config.webhook.relay_secrets_file : config.webhook.secrets_file;
     control_ = TRY(ControlRole::start(
         loop_, metrics_,
         {.config = config,
@@ -90,7 +91,8 @@ class ServerProcess {
 
   Result<void> start_telemetry() {
     if (control_ == nullptr) {
-      return fail(Code::bad_request, "the telemetry role runs with the control role in this release",
+      return fail(Code::bad_request,
+                  "the telemetry role runs with the control role in this release",
                   "nimbus serve control telemetry");
     }
     telemetry_ = TRY(open_telemetry(loop_, metrics_, control_->authenticator(),
@@ -138,12 +140,13 @@ class ServerProcess {
   Result<void> start_agent() {
     Secret token = options_.config.agent.enrollment_token;
     if (options_.embedded_agent) token = TRY(control_->enroll_local_agent());
-    auto started = AgentRole::start(loop_, metrics_,
-                                    {.config = options_.config,
-                                     .installation = installation_,
-                                     .directory = data_->file("agent"),
-                                     .server = options_.embedded_agent ? own_url() : options_.config.agent.server,
-                                     .enrollment_token = std::move(token)});
+    auto started = AgentRole::start(
+        loop_, metrics_,
+        {.config = options_.config,
+         .installation = installation_,
+         .directory = data_->file("agent"),
+         .server = options_.embedded_agent ? own_url() : options_.config.agent.server,
+         .enrollment_token = std::move(token)});
     if (started) {
       agent_ = std::move(*started);
       return {};
@@ -181,26 +184,31 @@ class ServerProcess {
 
   void announce() const {
     const Config& config = options_.config;
-    log_info("nimbus is up", {{"version", NIMBUS_VERSION},
-                              {"url", public_url()},
-                              {"data", data_->path()},
-                              {"tls", !config.server.tls_certificate.empty()},
-                              {"webhook_mode", config.webhook.mode},
-                              {"database", config.control.database.empty() ? "sqlite" : "configured"},
-                              {"telemetry", config.telemetry.clickhouse == "embedded:" ? "embedded" : "server"},
-                              {"agent", agent_ != nullptr}});
+    log_info("nimbus is up",
+             {{"version", NIMBUS_VERSION},
+              {"url", public_url()},
+              {"data", data_->path()},
+              {"tls", !config.server.tls_certificate.empty()},
+              {"webhook_mode", config.webhook.mode},
+              {"database", config.control.database.empty() ? "sqlite" : "configured"},
+              {"telemetry", config.telemetry.clickhouse == "embedded:" ? "embedded" : "server"},
+              {"agent", agent_ != nullptr}});
     if (data_->is_new() && hosts(Role::control)) {
-      log_info("first start: sign in with the text of admin.token; GitHub's webhook takes webhook.secret",
-               {{"directory", data_->path()}});
+      log_info(
+          "first start: sign in with the text of admin.token; GitHub's webhook takes "
+          "webhook.secret",
+          {{"directory", data_->path()}});
     }
   }
 
   void reload() {
     if (control_ != nullptr) {
-      if (const auto done = control_->reload_secrets(); !done) log_error("webhook secrets stay as they were", done.error());
+      if (const auto done = control_->reload_secrets(); !done)
+        log_error("webhook secrets stay as they were", done.error());
     }
     if (!options_.config.server.tls_certificate.empty()) {
-      if (const auto done = server_->reload_tls(); !done) log_error("the certificate stays as it was", done.error());
+      if (const auto done = server_->reload_tls(); !done)
+        log_error("the certificate stays as it was", done.error());
     }
     log_info("reloaded");
   }

@@ -1,5 +1,5 @@
-// One server process: the roles it hosts, behind one listener, from start to drained end. `nimbus up`
-// hosts all of them on one data directory; `nimbus serve` the ones it is told.
+// One server process: the roles it hosts, behind one listener, from start to drained end. `nimbus
+// up` hosts all of them on one data directory; `nimbus serve` the ones it is told.
 //
 // Threads: the calling one becomes the loop's.
 #pragma once
@@ -16,7 +16,7 @@ enum class Role { control, telemetry, agent };
 
 struct ServerOptions {
   Config config;
-  std::string data;           // directory, made when absent
+  std::string data;  // directory, made when absent
   std::set<Role> roles;
   bool embedded_agent = false;  // the agent enrols itself with this very process
 };

@@ -8,7 +8,9 @@ namespace nimbus::cli {
 
 struct Signals::State : std::enable_shared_from_this<State> {
   State(net::Loop& loop, std::function<void()> end, std::function<void()> reload)
-      : set(loop.context(), SIGTERM, SIGINT, SIGHUP), on_end(std::move(end)), on_reload(std::move(reload)) {}
+      : set(loop.context(), SIGTERM, SIGINT, SIGHUP),
+        on_end(std::move(end)),
+        on_reload(std::move(reload)) {}
 
   void wait() {
     set.async_wait([self = shared_from_this()](const boost::system::error_code& error, int signal) {

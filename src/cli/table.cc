@@ -104,8 +104,8 @@ std::string printable(std::string_view text, bool one_line) {
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     // C1 control characters are two bytes in UTF-8, and terminals obey them too.
-    const bool c1 = byte == 0xc2 && i + 1 < text.size() &&
-                    static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    const bool c1 =
+        byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
     const bool kept = byte == '\t' || (byte == '\n' && !one_line);
     if (byte == 0x7f || (byte < 0x20 && !kept) || c1) {
       out += "\uFFFD";
@@ -153,8 +153,8 @@ std::string cell(const boost::json::object& object, std::string_view field) {
     for (const auto& item : *array) {
       if (!out.empty()) out += ' ';
       const auto* text = item.if_string();
-      out += text != nullptr ? std::string(text->data(), text->size())
-                             : boost::json::serialize(item);
+      out +=
+          text != nullptr ? std::string(text->data(), text->size()) : boost::json::serialize(item);
     }
     return out.empty() ? "-" : out;
   }

@@ -57,7 +57,7 @@ TEST_CASE("durations, ages and sizes are short") {
 }
 
 TEST_CASE("a field becomes a cell whatever its type") {
-  const boost::json::object object = {{"text", "a"},      {"none", nullptr}, {"number", 7},
+  const boost::json::object object = {{"text", "a"},      {"none", nullptr},  {"number", 7},
                                       {"share", 0.98765}, {"list", {"a", 1}}, {"empty", ""}};
   CHECK(cell(object, "text") == "a");
   CHECK(cell(object, "none") == "-");

@@ -45,17 +45,18 @@ Result<std::unique_ptr<telemetry::Telemetry>> open_telemetry(net::Loop& loop, Me
   wanted.engine.library = options.library;
   wanted.spool_bytes_max = static_cast<uint64_t>(options.config.telemetry.spool_bytes_max);
   wanted.retention_days = static_cast<int>(options.config.telemetry.log_retention_days);
-  return telemetry::Telemetry::open(
-      std::move(wanted), {loop, authenticator, metrics, system_clock(),
-                          std::make_unique<LateJobLookup>(loop, options.control_url)});
+  return telemetry::Telemetry::open(std::move(wanted),
+                                    {loop, authenticator, metrics, system_clock(),
+                                     std::make_unique<LateJobLookup>(loop, options.control_url)});
 }
 
 control::PartHealth health_of(const telemetry::Telemetry& telemetry) {
   using Status = telemetry::TelemetryHealth::Status;
   telemetry::TelemetryHealth health = telemetry.health();
-  const control::PartStatus status = health.status == Status::ok         ? control::PartStatus::ok
-                                     : health.status == Status::starting ? control::PartStatus::starting
-                                                                         : control::PartStatus::unavailable;
+  const control::PartStatus status = health.status == Status::ok ? control::PartStatus::ok
+                                     : health.status == Status::starting
+                                         ? control::PartStatus::starting
+                                         : control::PartStatus::unavailable;
   return {status, std::move(health.detail)};
 }
 

@@ -17,8 +17,8 @@ namespace nimbus::cli {
 
 struct TelemetryRoleOptions {
   const Config& config;
-  std::string library;    // libchdb.so, "" when there is none
-  std::string data;       // the data directory
+  std::string library;  // libchdb.so, "" when there is none
+  std::string data;     // the data directory
   // Where control is; asked when it is needed, because this process may not listen yet.
   std::function<std::string()> control_url;
 };

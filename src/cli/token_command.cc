@@ -16,8 +16,13 @@ namespace json = boost::json;
 
 std::string tokens_table(const json::array& tokens) {
   const Time now = system_clock().now();
-  Table table({{"ID"}, {"NAME", Align::left, 40}, {"ROLE"}, {"ORG"}, {"MADE", Align::right},
-               {"USED", Align::right}, {"EXPIRES"}});
+  Table table({{"ID"},
+               {"NAME", Align::left, 40},
+               {"ROLE"},
+               {"ORG"},
+               {"MADE", Align::right},
+               {"USED", Align::right},
+               {"EXPIRES"}});
   for (const auto& value : tokens) {
     if (!value.is_object()) continue;
     const auto& token = value.get_object();
@@ -95,7 +100,8 @@ std::vector<Command> token_commands() {
        .options = {{"--role", "ROLE", "viewer, operator, admin or ingest (default viewer)"},
                    {"--org", "ORG", "The org it may act in (default *: all)"},
                    {"--repo", "REPO", "The repository it may send for (role ingest only)"},
-                   {"--expires-in", "TIME", "Its life: seconds, or 15m, 2h, 90d (default: no end)"}},
+                   {"--expires-in", "TIME",
+                    "Its life: seconds, or 15m, 2h, 90d (default: no end)"}},
        .words = {"NAME"},
        .talks_to_server = true,
        .run = command<create>});

@@ -12,12 +12,17 @@
 namespace nimbus::cli {
 namespace {
 
-const Option kDataOption = {"--data", "DIR", "Data directory, made when absent (default ./nimbus-data)"};
-const Option kListenOption = {"--listen", "ADDR:PORT", "Address to listen on (default 127.0.0.1:8080)"};
-const Option kConfigOption = {"--config", "FILE", "Configuration (default nimbus.toml of the data directory)"};
-const Option kVmmOption = {"--vmm", "NAME", "Virtual machine monitor: auto, qemu or firecracker (default auto)"};
+const Option kDataOption = {"--data", "DIR",
+                            "Data directory, made when absent (default ./nimbus-data)"};
+const Option kListenOption = {"--listen", "ADDR:PORT",
+                              "Address to listen on (default 127.0.0.1:8080)"};
+const Option kConfigOption = {"--config", "FILE",
+                              "Configuration (default nimbus.toml of the data directory)"};
+const Option kVmmOption = {"--vmm", "NAME",
+                           "Virtual machine monitor: auto, qemu or firecracker (default auto)"};
 
-constexpr std::array<std::string_view, 5> kRoleNames = {"control", "cache", "registry", "telemetry", "agent"};
+constexpr std::array<std::string_view, 5> kRoleNames = {"control", "cache", "registry", "telemetry",
+                                                        "agent"};
 
 Result<void> apply_flags(Config& config, const Arguments& arguments) {
   for (const ConfigKey& key : config_keys()) {
@@ -42,7 +47,8 @@ Result<ServerOptions> read_options(const Arguments& arguments) {
     return file != nullptr;
   }();
   const std::string file = arguments.find("--config").value_or(own_exists ? own : "");
-  options.config = TRY(load_config(file, [](const std::string& name) { return getenv(name.c_str()); }));
+  options.config =
+      TRY(load_config(file, [](const std::string& name) { return getenv(name.c_str()); }));
   TRY(apply_flags(options.config, arguments));
   const auto level = find_log_level(options.config.server.log_level);
   configure_log(level.value_or(LogLevel::info),
@@ -75,7 +81,8 @@ Result<Role> parse_role(const std::string& name) {
   }
   const std::string_view guess = nearest(name, kRoleNames);
   return fail(Code::bad_request, "unknown role '" + name + "'",
-              guess.empty() ? "roles: control, telemetry, agent" : "did you mean '" + std::string(guess) + "'?");
+              guess.empty() ? "roles: control, telemetry, agent"
+                            : "did you mean '" + std::string(guess) + "'?");
 }
 
 int serve(const Arguments& arguments) {
@@ -103,13 +110,20 @@ std::vector<Command> up_commands() {
       {.noun = "up",
        .summary = "Run every role on this machine, on embedded engines",
        .example = "nimbus up --data ./nimbus-data",
-       .options = {kDataOption, kListenOption, kConfigOption, kVmmOption,
+       .options = {kDataOption,
+                   kListenOption,
+                   kConfigOption,
+                   kVmmOption,
                    {"--no-agent", "", "Run no jobs here: control, telemetry and dashboard only"}},
        .run = up},
       {.noun = "serve",
        .summary = "Run the named roles alone: control, telemetry, agent",
-       .example = "NIMBUS_AGENT_ENROLLMENT_TOKEN_FILE=token nimbus serve agent --server https://nimbus.example",
-       .options = {kDataOption, kListenOption, kConfigOption, kVmmOption,
+       .example = "NIMBUS_AGENT_ENROLLMENT_TOKEN_FILE=token nimbus serve agent --server "
+                  "https://nimbus.example",
+       .options = {kDataOption,
+                   kListenOption,
+                   kConfigOption,
+                   kVmmOption,
                    {"--server", "URL", "The control plane that the agent works for"}},
        .words = {"ROLE..."},
        .run = serve},

@@ -72,7 +72,7 @@ Result<int> send(ApiClient& api, const Arguments& arguments) {
     out.emplace(co_await a.send(std::move(request), std::move(doing)));
     co_return kExitDone;
   }(api, make_delivery(delivery, secret, url), "delivering " + delivery.event + " to " + url,
-    answer));
+                                                                   answer));
   if (!*answer) return fail(std::move(*answer).error());
   const auto body = parse_json_object((*answer)->body);
   if (arguments.has("--json") || !body) {
@@ -93,20 +93,21 @@ int send_command(const Arguments& arguments) {
 }  // namespace
 
 std::vector<Command> webhook_commands() {
-  return {{.noun = "webhook",
-           .verb = "send",
-           .summary = "Sign a webhook delivery and send it, as GitHub would ('-' reads it from here)",
-           .example = "nimbus webhook send examples/workflow_job.queued.json --move-times",
-           .options = {{"--event", "EVENT", "Its event (default: the file's name up to its first dot)"},
-                       {"--move-times", "", "Put the workflow job's times at now, as if it were fresh"},
-                       {"--delivery", "GUID", "Its delivery id (default: a new one)"},
-                       {"--secret-file", "FILE",
-                        "Signs it (default $NIMBUS_WEBHOOK_SECRETS_FILE, else local webhook.secret)"},
-                       {"--relay", "", "Sign the time with it, as a relay (webhook.mode = relay)"},
-                       {"--url", "URL", "Where to (default: the server's /webhooks/github)"}},
-           .words = {"FILE"},
-           .talks_to_server = true,
-           .run = send_command}};
+  return {
+      {.noun = "webhook",
+       .verb = "send",
+       .summary = "Sign a webhook delivery and send it, as GitHub would ('-' reads it from here)",
+       .example = "nimbus webhook send examples/workflow_job.queued.json --move-times",
+       .options = {{"--event", "EVENT", "Its event (default: the file's name up to its first dot)"},
+                   {"--move-times", "", "Put the workflow job's times at now, as if it were fresh"},
+                   {"--delivery", "GUID", "Its delivery id (default: a new one)"},
+                   {"--secret-file", "FILE",
+                    "Signs it (default $NIMBUS_WEBHOOK_SECRETS_FILE, else local webhook.secret)"},
+                   {"--relay", "", "Sign the time with it, as a relay (webhook.mode = relay)"},
+                   {"--url", "URL", "Where to (default: the server's /webhooks/github)"}},
+       .words = {"FILE"},
+       .talks_to_server = true,
+       .run = send_command}};
 }
 
 }  // namespace nimbus::cli

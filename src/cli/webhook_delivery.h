@@ -22,8 +22,8 @@ struct Delivery {
 // The POST to `url`, signed with `secret`.
 net::ClientRequest make_delivery(const Delivery& delivery, const Secret& secret, std::string url);
 
-// The body with workflow_job's created_at, started_at and completed_at, where they are set, at `now`.
-// bad_request: not JSON, or no workflow_job in it.
+// The body with workflow_job's created_at, started_at and completed_at, where they are set, at
+// `now`. bad_request: not JSON, or no workflow_job in it.
 Result<std::string> move_times(std::string_view body, Time now);
 
 // "workflow_job" of "…/workflow_job.queued.json"; workflow_job when the name tells nothing.

@@ -9,7 +9,9 @@ using namespace nimbus::cli;
 
 namespace {
 
-Delivery sample() { return {.event = "workflow_job", .guid = "g", .body = "Hello, World!", .timestamp = {}}; }
+Delivery sample() {
+  return {.event = "workflow_job", .guid = "g", .body = "Hello, World!", .timestamp = {}};
+}
 
 }  // namespace
 
@@ -40,8 +42,9 @@ TEST_CASE("only the workflow job's times that are set move") {
       R"({"workflow_job":{"created_at":"2020-01-01T00:00:00Z","completed_at":null,"id":1},"repository":{"created_at":"2019-01-01T00:00:00Z"}})",
       now);
   REQUIRE(moved.has_value());
-  CHECK(*moved ==
-        R"({"workflow_job":{"created_at":"2026-11-24T12:00:00Z","completed_at":null,"id":1},"repository":{"created_at":"2019-01-01T00:00:00Z"}})");
+  CHECK(
+      *moved ==
+      R"({"workflow_job":{"created_at":"2026-11-24T12:00:00Z","completed_at":null,"id":1},"repository":{"created_at":"2019-01-01T00:00:00Z"}})");
   CHECK(!move_times("{}", now).has_value());
   CHECK(!move_times("no json", now).has_value());
 }

@@ -43,7 +43,8 @@ class Parameter {
   Parameter(const char* value) : value_(std::string_view(value)) {}
   Parameter(Time value) : value_(to_us(value)) {}
   template <typename T>
-  Parameter(const std::optional<T>& value) : Parameter(value ? Parameter(*value) : Parameter(nullptr)) {}
+  Parameter(const std::optional<T>& value)
+      : Parameter(value ? Parameter(*value) : Parameter(nullptr)) {}
 
   const std::variant<std::monostate, int64_t, double, std::string_view>& value() const {
     return value_;
@@ -119,12 +120,14 @@ struct DatabaseStats {
 
 class Database {
  public:
-  // bad_request: the URL is of no known engine. unavailable: it cannot be opened; the message says why.
+  // bad_request: the URL is of no known engine. unavailable: it cannot be opened; the message says
+  // why.
   static Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
   virtual ~Database() = default;
 
-  // Queues `work` for the writer; `done` is called on a database thread once its group is durable or
-  // it has failed. Work that waits when the queue is full (kQueuedWritesMax) fails with unavailable.
+  // Queues `work` for the writer; `done` is called on a database thread once its group is durable
+  // or it has failed. Work that waits when the queue is full (kQueuedWritesMax) fails with
+  // unavailable.
   virtual void submit_write(Work work, std::function<void(Result<void>)> done) = 0;
   virtual void submit_read(Work work, std::function<void(Result<void>)> done) = 0;
   virtual DatabaseStats stats() const = 0;

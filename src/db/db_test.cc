@@ -16,7 +16,8 @@ using namespace nimbus::db;
 
 namespace {
 
-// A folder of its own, kept when a test fails is not needed here: nothing in it helps to understand.
+// A folder of its own, kept when a test fails is not needed here: nothing in it helps to
+// understand.
 struct Store {
   std::string dir;
   std::unique_ptr<Database> database;
@@ -55,8 +56,9 @@ struct Store {
 };
 
 constexpr std::array<Migration, 2> kTwo = {
-    Migration{1, "things", "CREATE TABLE things (id INTEGER PRIMARY KEY);\n"
-                           "CREATE INDEX things_by_id ON things (id);\n"},
+    Migration{1, "things",
+              "CREATE TABLE things (id INTEGER PRIMARY KEY);\n"
+              "CREATE INDEX things_by_id ON things (id);\n"},
     Migration{2, "colours", "ALTER TABLE things ADD COLUMN colour TEXT;\n"}};
 
 }  // namespace
@@ -73,8 +75,8 @@ TEST_CASE("values of every kind come back as they were given") {
   Store store;
   REQUIRE(store.run("CREATE TABLE t (a BIGINT, b TEXT, c DOUBLE PRECISION, d TEXT)").has_value());
   const auto done = store.database->write_now([](Transaction& tx) -> Result<void> {
-    TRY(tx.run("INSERT INTO t VALUES ($1, $2, $3, $4)", int64_t{1} << 40, std::string("x\0y", 3), 1.5,
-               std::nullopt));
+    TRY(tx.run("INSERT INTO t VALUES ($1, $2, $3, $4)", int64_t{1} << 40, std::string("x\0y", 3),
+               1.5, std::nullopt));
     const auto row = TRY(tx.find("SELECT a, b, c, d FROM t"));
     CHECK(row->integer(0) == int64_t{1} << 40);
     CHECK(row->text(1) == std::string("x\0y", 3));

@@ -21,8 +21,9 @@ Result<void> run_script(Transaction& tx, std::string_view sql) {
 }
 
 Result<Rows> applied(Transaction& tx, const MigrationSet& set) {
-  return tx.query("SELECT number, name, applied_us FROM migrations WHERE set_name = $1 ORDER BY number",
-                  set.name);
+  return tx.query(
+      "SELECT number, name, applied_us FROM migrations WHERE set_name = $1 ORDER BY number",
+      set.name);
 }
 
 Result<void> check_known(const Rows& rows, const MigrationSet& set) {
@@ -36,9 +37,8 @@ Result<void> check_known(const Rows& rows, const MigrationSet& set) {
   for (size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].text(1) == set.migrations[i].name) continue;
     return fail(Code::conflict, "migration " + std::to_string(i + 1) + " of '" +
-                                    std::string(set.name) + "' is recorded as '" +
-                                    rows[i].text(1) + "', not '" +
-                                    std::string(set.migrations[i].name) + "'");
+                                    std::string(set.name) + "' is recorded as '" + rows[i].text(1) +
+                                    "', not '" + std::string(set.migrations[i].name) + "'");
   }
   return {};
 }
@@ -71,8 +71,9 @@ Result<int> migrate(Database& database, const MigrationSet& set, Time now) {
       const Migration& next = set.migrations[i];
       TRY_IN("migration " + std::to_string(next.number) + " (" + std::string(next.name) + ")",
              run_script(tx, next.sql));
-      TRY(tx.run("INSERT INTO migrations (set_name, number, name, applied_us) VALUES ($1, $2, $3, $4)",
-                 set.name, next.number, next.name, now));
+      TRY(tx.run(
+          "INSERT INTO migrations (set_name, number, name, applied_us) VALUES ($1, $2, $3, $4)",
+          set.name, next.number, next.name, now));
       ++count;
     }
     return {};

@@ -71,15 +71,15 @@ class Connection final : public Transaction {
 
   Result<void> open(const std::string& path, bool read_only) {
     const int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    if (sqlite3_open_v2(path.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK) {
+    if (sqlite3_open_v2(path.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX, nullptr) !=
+        SQLITE_OK) {
       return fail(Code::unavailable, "opening " + path + ": " + sqlite3_errmsg(handle_));
     }
     sqlite3_busy_timeout(handle_, 5'000);
-    const char* settings = read_only
-                               ? "PRAGMA query_only=ON; PRAGMA cache_size=-2000;"
-                               : "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-                                 "PRAGMA foreign_keys=ON; PRAGMA cache_size=-4000; "
-                                 "PRAGMA wal_autocheckpoint=4000; PRAGMA temp_store=MEMORY;";
+    const char* settings = read_only ? "PRAGMA query_only=ON; PRAGMA cache_size=-2000;"
+                                     : "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                                       "PRAGMA foreign_keys=ON; PRAGMA cache_size=-4000; "
+                                       "PRAGMA wal_autocheckpoint=4000; PRAGMA temp_store=MEMORY;";
     return execute(settings);
   }
 
@@ -266,7 +266,8 @@ class SqliteDatabase final : public Database {
  private:
   static void submit(Queue& queue, Unit unit) {
     if (queue.push(unit)) return;
-    unit.done(fail(Code::unavailable, "the database has too much work queued", "try again shortly"));
+    unit.done(
+        fail(Code::unavailable, "the database has too much work queued", "try again shortly"));
   }
 
   void write_loop() {
@@ -321,7 +322,8 @@ class SqliteDatabase final : public Database {
       Result<void> result = connection.step("BEGIN");
       if (result) result = taken.front().work(connection);
       if (connection.in_transaction()) {
-        if (auto ended = connection.step("COMMIT"); !ended) log_error("ending a read", ended.error());
+        if (auto ended = connection.step("COMMIT"); !ended)
+          log_error("ending a read", ended.error());
       }
       taken.front().done(std::move(result));
     }

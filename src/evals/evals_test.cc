@@ -9,7 +9,8 @@ namespace {
 
 std::vector<EvalCase> normalise(const Attributes& attributes, bool failed = false) {
   const Attributes resource = {{"service.name", "svc"}};
-  EvalSource source{attributes, resource, {}, "aa", "bb", 1'000'000'000, 12.5, failed, "boom", "job-7"};
+  EvalSource source{attributes,    resource, {},     "aa",   "bb",
+                    1'000'000'000, 12.5,     failed, "boom", "job-7"};
   return cases_of(source);
 }
 

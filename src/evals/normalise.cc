@@ -33,9 +33,9 @@ std::optional<int64_t> find_tokens(std::string_view text) {
 }
 
 std::optional<bool> verdict_of(std::string_view word) {
-  constexpr std::array<std::string_view, 7> kPass = {"pass", "passed", "true", "success",
+  constexpr std::array<std::string_view, 7> kPass = {"pass", "passed",  "true", "success",
                                                      "ok",   "correct", "yes"};
-  constexpr std::array<std::string_view, 7> kFail = {"fail", "failed", "false",    "failure",
+  constexpr std::array<std::string_view, 7> kFail = {"fail",  "failed",    "false", "failure",
                                                      "error", "incorrect", "no"};
   for (const std::string_view known : kPass) {
     if (equal_ignoring_case(word, known)) return true;
@@ -132,19 +132,19 @@ EvalCase base_case(const EvalSource& source) {
   result.suite = find_attribute(own, {"evalops.dataset.id", "evalops.suite.id", "evalops.suite",
                                       "eval.suite", "eval.dataset"});
   if (result.suite.empty()) {
-    result.suite = find_attribute(source.resource,
-                                  {"evalops.dataset.id", "evalops.suite", "service.name"});
+    result.suite =
+        find_attribute(source.resource, {"evalops.dataset.id", "evalops.suite", "service.name"});
   }
   if (result.suite.empty()) result.suite = "default";
   result.run = find_attribute(own, {"evalops.run.id", "eval.run.id"});
   if (result.run.empty()) result.run = find_attribute(source.resource, {"evalops.run.id"});
   if (result.run.empty()) result.run = source.default_run;
-  result.case_id = find_attribute(own, {"evalops.case.id", "eval.case.id", "evalops.eval.id",
-                                        "gen_ai.response.id"});
+  result.case_id = find_attribute(
+      own, {"evalops.case.id", "eval.case.id", "evalops.eval.id", "gen_ai.response.id"});
   if (result.case_id.empty()) result.case_id = source.span_id;
   result.model = find_attribute(own, {"gen_ai.request.model", "gen_ai.response.model"});
-  result.input_tokens = find_tokens(
-      find_attribute(own, {"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"}));
+  result.input_tokens =
+      find_tokens(find_attribute(own, {"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"}));
   result.output_tokens = find_tokens(
       find_attribute(own, {"gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"}));
   result.duration_ms = source.duration_ms;

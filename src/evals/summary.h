@@ -1,7 +1,7 @@
 // A run of a suite in numbers. Pure arithmetic over its results.
 //
-// A case has passed when it has a verdict and none of its verdicts is a failure. Tokens and durations
-// are a span's: several metrics of one span count them once.
+// A case has passed when it has a verdict and none of its verdicts is a failure. Tokens and
+// durations are a span's: several metrics of one span count them once.
 #pragma once
 
 #include <set>

@@ -30,8 +30,7 @@ bool is_final(JobState state) { return state >= JobState::succeeded; }
 bool can_move(JobState from, JobState to) {
   switch (from) {
     case JobState::queued: return to == JobState::leased || is_final(to);
-    case JobState::leased:
-      return to == JobState::running || to == JobState::queued || is_final(to);
+    case JobState::leased: return to == JobState::running || to == JobState::queued || is_final(to);
     case JobState::running: return to == JobState::queued || is_final(to);
     default: return false;
   }

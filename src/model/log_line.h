@@ -1,5 +1,5 @@
-// One line of a job's output. (job, fence, seq) identifies it; `seq` counts from 1 without gaps over
-// all streams of an execution, so a log can prove that nothing is missing. Values.
+// One line of a job's output. (job, fence, seq) identifies it; `seq` counts from 1 without gaps
+// over all streams of an execution, so a log can prove that nothing is missing. Values.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct LogLine {
   int64_t ts_ns = 0;  // when the guest read it, nanoseconds since the epoch
   int64_t seq = 0;
   LogStream stream = LogStream::out;
-  std::string text;  // UTF-8, without the line end
+  std::string text;      // UTF-8, without the line end
   bool partial = false;  // the next line of the same stream continues it
 };
 

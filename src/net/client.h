@@ -1,7 +1,7 @@
-// The HTTP/1.1 client: http, https and http+unix URLs, kept-alive connections per origin, deadlines,
-// bounded answers. Redirects are not followed. No retry of its own: the caller knows what may be
-// sent twice (a request on a kept connection that the server closed before any answer byte is sent
-// once more on a new one, for idempotent methods).
+// The HTTP/1.1 client: http, https and http+unix URLs, kept-alive connections per origin,
+// deadlines, bounded answers. Redirects are not followed. No retry of its own: the caller knows
+// what may be sent twice (a request on a kept connection that the server closed before any answer
+// byte is sent once more on a new one, for idempotent methods).
 //
 // Threads: the loop's.
 #pragma once
@@ -46,9 +46,10 @@ class Client {
   // unavailable: no connection, a timeout, or the peer broke off. bad_request: the URL is wrong.
   // too_large: the answer is over the bound. Any status is a success here.
   Task<Result<ClientResponse>> send(ClientRequest request);
-  // Hands the answer's bytes to `on_bytes` as they come (its head first to `on_head`); ends when the
-  // answer ends, or `on_bytes` returns false. No overall timeout once the head is there.
-  Task<Result<void>> stream(ClientRequest request, std::function<void(const ClientResponse&)> on_head,
+  // Hands the answer's bytes to `on_bytes` as they come (its head first to `on_head`); ends when
+  // the answer ends, or `on_bytes` returns false. No overall timeout once the head is there.
+  Task<Result<void>> stream(ClientRequest request,
+                            std::function<void(const ClientResponse&)> on_head,
                             std::function<bool(std::string_view)> on_bytes);
   // The same with a consumer that may suspend: back-pressure on the peer.
   Task<Result<void>> stream_to(ClientRequest request,
@@ -60,8 +61,8 @@ class Client {
   std::shared_ptr<State> state_;
 };
 
-// Splits a text/event-stream (WHATWG HTML 9.2) as its bytes arrive. Bounded: what a line or an event
-// has past its limit is dropped. An event's id is the last one the stream named.
+// Splits a text/event-stream (WHATWG HTML 9.2) as its bytes arrive. Bounded: what a line or an
+// event has past its limit is dropped. An event's id is the last one the stream named.
 class SseParser {
  public:
   static constexpr size_t kLineBytesMax = size_t{4} << 20;

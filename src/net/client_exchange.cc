@@ -109,9 +109,9 @@ Task<Result<void>> read_answer_body(ClientConnection& connection, Exchange& exch
     const size_t consumed = parser.feed(buffer, ec);
     buffer.erase(0, consumed);
     if (parser.body_over_limit()) {
-      co_return fail(Code::too_large, "the answer is over " +
-                                          std::to_string(exchange.request.answer_bytes_max) +
-                                          " bytes");
+      co_return fail(
+          Code::too_large,
+          "the answer is over " + std::to_string(exchange.request.answer_bytes_max) + " bytes");
     }
     if (ec) co_return broke_off(connection, exchange.url, "malformed answer: " + ec.message());
     if (!piece.empty()) {

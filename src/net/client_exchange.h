@@ -16,7 +16,7 @@ struct ClientConnection {
   explicit ClientConnection(Transport::Socket socket) : transport(std::move(socket)) {}
   Transport transport;
   Duration idle_since{0};
-  bool used = false;        // it has carried an exchange before
+  bool used = false;  // it has carried an exchange before
   bool timed_out = false;
 };
 

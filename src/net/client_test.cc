@@ -153,8 +153,9 @@ TEST_CASE("an answer that breaks off is unavailable") {
 }
 
 TEST_CASE("interim answers are skipped") {
-  ScriptedServer server("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n"
-                        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+  ScriptedServer server(
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n"
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
   const auto answer = get(server.url());
   REQUIRE(answer);
   CHECK(answer->body == "ok");
@@ -173,8 +174,8 @@ TEST_CASE("a request that would forge header lines is not sent") {
 }
 
 TEST_CASE("a Unix socket is served and asked") {
-  const std::string path = std::filesystem::temp_directory_path() /
-                           ("nimbus-net-" + std::to_string(getpid()) + ".sock");
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("nimbus-net-" + std::to_string(getpid()) + ".sock");
   ServerOptions options;
   options.address = "unix:" + path;
   {
@@ -201,8 +202,8 @@ TEST_CASE("a stream is handed on as it comes and can be left") {
   });
   RunningServer running(std::move(router));
   const std::string url = running.url("/stream");
-  const auto seen = run_task<std::pair<int, size_t>>(
-      [url](Loop& loop) -> Task<std::pair<int, size_t>> {
+  const auto seen =
+      run_task<std::pair<int, size_t>>([url](Loop& loop) -> Task<std::pair<int, size_t>> {
         Client client(loop);
         ClientRequest request;
         request.url = url;

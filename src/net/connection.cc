@@ -103,14 +103,13 @@ Task<bool> Connection::fill(size_t buffer_max) {
 
 Task<Connection::Next> Connection::serve_one() {
   if (!co_await read_head()) co_return co_await refuse();
-  const RouteMatch match = core_->router.match(
-      request_.method, raw_path_);
+  const RouteMatch match = core_->router.match(request_.method, raw_path_);
   pattern_ = match.handler != nullptr ? match.pattern : std::string_view("unmatched");
   if (match.handler == nullptr) {
-    Response response = match.status == 405
-                            ? problem(405, "this path does not take " + request_.method,
-                                      "it takes " + match.allow)
-                            : problem(404, "there is nothing at this path");
+    Response response =
+        match.status == 405
+            ? problem(405, "this path does not take " + request_.method, "it takes " + match.allow)
+            : problem(404, "there is nothing at this path");
     if (match.status == 405) response.headers.set("Allow", match.allow);
     co_return co_await answer(std::move(response), keep_alive_);
   }
@@ -118,8 +117,8 @@ Task<Connection::Next> Connection::serve_one() {
   if (match.options.stream_body) {
     StreamedBody body(*this, match.options.body_bytes_max);
     if (body.over_limit()) {
-      refuse_with(413, "the body is over " + std::to_string(match.options.body_bytes_max) +
-                           " bytes");
+      refuse_with(413,
+                  "the body is over " + std::to_string(match.options.body_bytes_max) + " bytes");
       co_return co_await refuse();
     }
     request_.reader = &body;
@@ -159,8 +158,8 @@ Task<bool> Connection::read_head() {
       scan = {};
       continue;
     }
-    if (state == HeadScan::State::bad || (state == HeadScan::State::complete &&
-                                          !scan.first_line_done())) {
+    if (state == HeadScan::State::bad ||
+        (state == HeadScan::State::complete && !scan.first_line_done())) {
       co_return refuse_with(400, "the request's head is not well-formed HTTP/1.1");
     }
     if (state == HeadScan::State::complete && scan.end() <= kHeaderBytesMax) break;
@@ -339,7 +338,7 @@ Task<Connection::Next> Connection::answer(Response response, bool keep) {
     } else {
       whole = co_await send_stream(response.stream, out_);
     }
-    co_return whole && keep ? Next::keep : Next::close;
+    co_return whole&& keep ? Next::keep : Next::close;
   }
   format_head(response, keep, response.body.size());
   count(status, took);

@@ -45,7 +45,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> fill(size_t buffer_max);
 
   Task<Next> serve_one();
-  Task<bool> read_head();              // false: there is no request; see refusal_
+  Task<bool> read_head();                 // false: there is no request; see refusal_
   bool take_head(std::string_view head);  // parses and judges it; false: see refusal_
   bool judge_framing();
   Task<bool> read_body(const RouteOptions& options);

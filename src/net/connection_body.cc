@@ -89,7 +89,8 @@ Task<bool> Connection::read_chunked_body(uint64_t bytes_max) {
     transport_.set_deadline(core_->options.body_timeout);
     if (co_await fill(kBufferBytesMax)) continue;
     if (transport_.expired()) co_return refuse_with(408, "the request's body did not come in time");
-    if (buffered().size() >= kBufferBytesMax) co_return refuse_with(400, "a chunk's head is too long");
+    if (buffered().size() >= kBufferBytesMax)
+      co_return refuse_with(400, "a chunk's head is too long");
     co_return false;
   }
   transport_.clear_deadline();
@@ -183,7 +184,8 @@ Task<bool> Connection::send_stream(const BodyStream& stream, std::string_view he
   try {
     co_await stream(writer);
   } catch (const std::exception& e) {
-    log_error("stream threw", {{"pattern", pattern_}, {"request", request_.id}, {"what", e.what()}});
+    log_error("stream threw",
+              {{"pattern", pattern_}, {"request", request_.id}, {"what", e.what()}});
     broken_off_ = true;
   } catch (...) {
     log_error("stream threw", {{"pattern", pattern_}, {"request", request_.id}});

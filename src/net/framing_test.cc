@@ -23,8 +23,12 @@ void is_refused(std::string_view request, int status = 400) {
 }  // namespace
 
 TEST_CASE("Content-Length together with Transfer-Encoding is refused") {
-  is_refused("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
-  is_refused("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n");
+  is_refused(
+      "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n0\r\n\r\n");
+  is_refused(
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+      "4\r\n\r\n0\r\n\r\n");
 }
 
 TEST_CASE("two Content-Length fields are refused, equal ones too") {
@@ -35,7 +39,8 @@ TEST_CASE("two Content-Length fields are refused, equal ones too") {
 
 TEST_CASE("a Content-Length that is not plain digits is refused") {
   for (const char* length : {"+2", "-2", "0x2", "2 2", "", "99999999999999999999999"}) {
-    is_refused("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::string(length) + "\r\n\r\n");
+    is_refused("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::string(length) +
+               "\r\n\r\n");
   }
 }
 
@@ -102,10 +107,11 @@ TEST_CASE("a trailer of a chunked body is no header") {
     co_return Response::text(200, request.headers.find("Authorization") ? "trailer" : "none");
   });
   RunningServer running(std::move(router));
-  const std::string answer = ask(running,
-                                 "POST /who HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-                                 "0\r\nAuthorization: Bearer x\r\n\r\n",
-                                 "none");
+  const std::string answer =
+      ask(running,
+          "POST /who HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+          "0\r\nAuthorization: Bearer x\r\n\r\n",
+          "none");
   CHECK(answer.find("\r\n\r\nnone") != std::string::npos);
 }
 
@@ -117,8 +123,9 @@ TEST_CASE("one empty line before a request is skipped") {
 TEST_CASE("a chunked body that comes byte by byte is read") {
   RunningServer running(echo_router());
   RawPeer peer(running);
-  for (const char c : std::string("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-                                  "3;x=y\r\nabc\r\n1\r\nd\r\n0\r\nA: b\r\n\r\n")) {
+  for (const char c :
+       std::string("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   "3;x=y\r\nabc\r\n1\r\nd\r\n0\r\nA: b\r\n\r\n")) {
     peer.send({&c, 1});
     // Each byte is read by itself: the last one is answered only when none before it was lost.
     std::this_thread::yield();
@@ -130,7 +137,9 @@ TEST_CASE("a last chunk that comes in pieces is read") {
   for (const char* first : {"0", "0\r", "0\r\n", "0\r\n\r"}) {
     RunningServer running(echo_router());
     RawPeer peer(running);
-    peer.send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+    peer.send(
+        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: "
+        "100-continue\r\n\r\n");
     peer.read_until("\r\n\r\n");
     const std::string whole = "0\r\n\r\n";
     const std::string rest = whole.substr(std::string_view(first).size());
@@ -143,7 +152,8 @@ TEST_CASE("a last chunk that comes in pieces is read") {
 TEST_CASE("a head that comes byte by byte is read") {
   RunningServer running(echo_router());
   RawPeer peer(running);
-  for (const char c : std::string("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")) {
+  for (const char c :
+       std::string("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")) {
     peer.send({&c, 1});
   }
   CHECK(status_of(peer.read_until("abc")) == 200);

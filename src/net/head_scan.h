@@ -15,7 +15,7 @@ class HeadScan {
   enum class State { more, complete, bad };
   // `bytes` is everything received since the head's begin, grown since the last call.
   State feed(std::string_view bytes);
-  size_t end() const { return end_; }              // of the head, once complete
+  size_t end() const { return end_; }  // of the head, once complete
   bool first_line_done() const { return lines_ > 0; }
 
  private:

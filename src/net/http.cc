@@ -51,9 +51,8 @@ std::string_view code_of(int status) {
 
 Response make_problem(int status, std::string_view detail, std::string_view hint,
                       std::string_view code) {
-  const std::string_view title =
-      boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(
-          static_cast<unsigned>(status)));
+  const std::string_view title = boost::beast::http::obsolete_reason(
+      boost::beast::http::int_to_status(static_cast<unsigned>(status)));
   std::string body = "{\"type\":\"about:blank\",\"title\":" + json_quote(title) +
                      ",\"status\":" + std::to_string(status) + ",\"detail\":" + json_quote(detail);
   if (!hint.empty()) body += ",\"hint\":" + json_quote(hint);

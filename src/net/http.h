@@ -1,5 +1,5 @@
-// HTTP messages as values, free of Boost. A handler takes a Request and gives a Response; errors are
-// RFC 9457 problem documents made by `problem`.
+// HTTP messages as values, free of Boost. A handler takes a Request and gives a Response; errors
+// are RFC 9457 problem documents made by `problem`.
 //
 // Threads: values; handlers run on the loop.
 #pragma once
@@ -20,8 +20,8 @@
 
 namespace nimbus::net {
 
-// Header fields in order; names compare without case. A handful per message, so a flat list over one
-// buffer: views stay good until the next change.
+// Header fields in order; names compare without case. A handful per message, so a flat list over
+// one buffer: views stay good until the next change.
 class Headers {
  public:
   using Field = std::pair<std::string_view, std::string_view>;
@@ -76,12 +76,12 @@ struct Request {
   std::string method;  // upper case
   std::string target;  // as sent
   std::string path;    // decoded, without query; never contains NUL, `//`, `.` or `..` segments
-  std::vector<std::pair<std::string, std::string>> query;      // decoded, in order
+  std::vector<std::pair<std::string, std::string>> query;       // decoded, in order
   std::vector<std::pair<std::string, std::string>> parameters;  // {name} of the route's pattern
   Headers headers;
-  std::string body;             // whole, unless the route streams
+  std::string body;              // whole, unless the route streams
   BodyReader* reader = nullptr;  // set on routes that stream
-  std::string peer_address;     // the socket's, never a header's
+  std::string peer_address;      // the socket's, never a header's
   bool peer_is_loopback = false;
   bool secure = false;  // over TLS
   std::string id;       // answered as X-Request-Id; the client's own when it is sane
@@ -123,8 +123,9 @@ struct Response {
   static Response streamed(std::string_view content_type, BodyStream stream);
 };
 
-// application/problem+json: {"type","title","status","detail","hint"?,"code"}; the code is the Error's
-// (or `code_name`, for documented ones such as "stale-fence"). 429 and 503 carry Retry-After.
+// application/problem+json: {"type","title","status","detail","hint"?,"code"}; the code is the
+// Error's (or `code_name`, for documented ones such as "stale-fence"). 429 and 503 carry
+// Retry-After.
 Response problem(const Error& error, std::string_view code_name = {});
 Response problem(int status, std::string_view detail, std::string_view hint = {});
 
@@ -133,7 +134,8 @@ using Handler = std::function<Task<Response>(Request&)>;
 // text/event-stream (WHATWG HTML 9.2). `data` may hold several lines.
 std::string sse_event(std::string_view event, std::string_view data, std::string_view id = {});
 
-std::string percent_decode(std::string_view text, bool plus_is_space = false);  // lenient: bad escapes stay
-std::string percent_encode(std::string_view text);  // all but unreserved characters
+std::string percent_decode(std::string_view text,
+                           bool plus_is_space = false);  // lenient: bad escapes stay
+std::string percent_encode(std::string_view text);       // all but unreserved characters
 
 }  // namespace nimbus::net

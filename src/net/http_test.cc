@@ -33,11 +33,13 @@ TEST_CASE("the bearer token and a cookie are found") {
 }
 
 TEST_CASE("a problem document carries the error's text, hint and code") {
-  const Response response = problem(Error{Code::conflict, "the \"fence\" is old", "stop"}, "stale-fence");
+  const Response response =
+      problem(Error{Code::conflict, "the \"fence\" is old", "stop"}, "stale-fence");
   CHECK(response.status == 409);
   CHECK(response.headers.find("Content-Type") == "application/problem+json");
   CHECK(response.body ==
-        "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,\"detail\":\"the \\\"fence\\\" is "
+        "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,\"detail\":\"the "
+        "\\\"fence\\\" is "
         "old\",\"hint\":\"stop\",\"code\":\"stale-fence\"}\n");
 }
 
@@ -75,7 +77,8 @@ TEST_CASE("events are found however the bytes are cut") {
     SseParser parser;
     std::vector<SseParser::Event> events;
     for (size_t at = 0; at < text.size(); at += size) {
-      for (auto& event : parser.feed(std::string_view(text).substr(at, size))) events.push_back(event);
+      for (auto& event : parser.feed(std::string_view(text).substr(at, size)))
+        events.push_back(event);
     }
     REQUIRE(events.size() == 2);
     CHECK(events[0].event == "message");

@@ -25,8 +25,8 @@ RouteOptions ten_bytes() {
 
 TEST_CASE("a head over 32 KiB gets 431") {
   RunningServer running(echo_router());
-  const std::string answer =
-      ask(running, "GET /hello HTTP/1.1\r\nHost: x\r\nX-Big: " + std::string(40'000, 'a') + "\r\n\r\n");
+  const std::string answer = ask(
+      running, "GET /hello HTTP/1.1\r\nHost: x\r\nX-Big: " + std::string(40'000, 'a') + "\r\n\r\n");
   CHECK(status_of(answer) == 431);
 }
 
@@ -40,22 +40,26 @@ TEST_CASE("a head of 30 KiB is read") {
 
 TEST_CASE("a target over 8 KiB gets 414") {
   RunningServer running(echo_router());
-  CHECK(status_of(ask(running, "GET /" + std::string(8200, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n")) == 414);
-  CHECK(status_of(ask(running, "GET /" + std::string(20'000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n")) == 414);
+  CHECK(status_of(ask(running,
+                      "GET /" + std::string(8200, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n")) == 414);
+  CHECK(status_of(ask(running,
+                      "GET /" + std::string(20'000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n")) == 414);
 }
 
 TEST_CASE("a body over its route's bound gets 413 before it is sent") {
   RunningServer running(echo_router(ten_bytes()));
   const std::string head = "POST /echo HTTP/1.1\r\nHost: x\r\n";
   CHECK(status_of(ask(running, head + "Content-Length: 11\r\n\r\n")) == 413);
-  CHECK(status_of(ask(running, head + "Content-Length: 10\r\n\r\n0123456789", "0123456789")) == 200);
+  CHECK(status_of(ask(running, head + "Content-Length: 10\r\n\r\n0123456789", "0123456789")) ==
+        200);
 }
 
 TEST_CASE("a chunked body over its route's bound gets 413") {
   RunningServer running(echo_router(ten_bytes()));
   const std::string head = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
   CHECK(status_of(ask(running, head + "6\r\nabcdef\r\n6\r\nabcdef\r\n0\r\n\r\n")) == 413);
-  CHECK(status_of(ask(running, head + "6\r\nabcdef\r\n4\r\nabcd\r\n0\r\n\r\n", "abcdefabcd")) == 200);
+  CHECK(status_of(ask(running, head + "6\r\nabcdef\r\n4\r\nabcd\r\n0\r\n\r\n", "abcdefabcd")) ==
+        200);
 }
 
 TEST_CASE("a client that sends a refused body still reads the answer") {
@@ -77,17 +81,17 @@ TEST_CASE("100 is answered to a client that waits and may send") {
 
 TEST_CASE("a client that waits with a body too large is refused without 100") {
   RunningServer running(echo_router(ten_bytes()));
-  const std::string answer = ask(
-      running,
-      "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n");
+  const std::string answer =
+      ask(running,
+          "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n");
   CHECK(status_of(answer) == 413);
 }
 
 TEST_CASE("a handler that does not read the streamed body spares the client sending it") {
   RunningServer running(echo_router());
-  const std::string answer = ask(
-      running,
-      "POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n");
+  const std::string answer =
+      ask(running,
+          "POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n");
   CHECK(status_of(answer) == 204);
   CHECK(answer.find("Connection: close") != std::string::npos);
 }
@@ -108,7 +112,8 @@ TEST_CASE("bytes that trickle do not extend the time a head has") {
 
 TEST_CASE("a body that stops coming gets 408") {
   RunningServer running(echo_router(), impatient());
-  CHECK(status_of(ask(running, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")) == 408);
+  CHECK(status_of(ask(running, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")) ==
+        408);
 }
 
 TEST_CASE("a streamed body that stops coming fails the handler's read") {

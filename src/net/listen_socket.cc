@@ -115,8 +115,8 @@ Accepted accept_one(int listen_fd) {
   sockaddr_storage peer{};
   socklen_t size = sizeof(peer);
   Accepted accepted;
-  accepted.fd = accept4(listen_fd, reinterpret_cast<sockaddr*>(&peer), &size,
-                        SOCK_NONBLOCK | SOCK_CLOEXEC);
+  accepted.fd =
+      accept4(listen_fd, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (accepted.fd < 0) {
     accepted.error = errno;
     return accepted;

@@ -15,8 +15,8 @@ struct ListenSocket {
   std::string unix_path;  // to unlink at the end
 };
 
-// `address`: an IP address, a host name, or "unix:/path" (a stale socket there is replaced; mode 0600).
-// unavailable: cannot be bound; the message names address and port.
+// `address`: an IP address, a host name, or "unix:/path" (a stale socket there is replaced; mode
+// 0600). unavailable: cannot be bound; the message names address and port.
 Result<ListenSocket> listen_on(const std::string& address, uint16_t port);
 // Takes over a socket that listens already.
 Result<ListenSocket> adopt_listening(int fd);

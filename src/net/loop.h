@@ -27,8 +27,8 @@ class Loop {
   void stop();  // any thread
   void post(std::function<void()> call);
   // Destroys every task where it waits, for good: what it holds is given back while the objects it
-  // refers to still live. Call it once `run` has returned, before those objects end; the loop cannot
-  // run afterwards. Blocking calls under way are waited for.
+  // refers to still live. Call it once `run` has returned, before those objects end; the loop
+  // cannot run afterwards. Blocking calls under way are waited for.
   void end_tasks();
 
   // Starts a Task nobody awaits. An exception that leaves it is a bug: logged with `name`, abort.

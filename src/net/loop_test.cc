@@ -14,7 +14,7 @@ TEST_CASE("blocking work runs on another thread and resumes on the loop") {
     const auto loop_thread = std::this_thread::get_id();
     std::function<std::thread::id()> call = [] { return std::this_thread::get_id(); };
     const auto worker = co_await loop.blocking<std::thread::id>(std::move(call));
-    co_return worker != loop_thread && std::this_thread::get_id() == loop_thread;
+    co_return worker != loop_thread&& std::this_thread::get_id() == loop_thread;
   });
   CHECK(good);
 }

@@ -1,5 +1,5 @@
-// One HTTP/1.1 message being read: Beast's parser with our storage and stricter framing rules. Private
-// to this folder: the only header that includes Beast.
+// One HTTP/1.1 message being read: Beast's parser with our storage and stricter framing rules.
+// Private to this folder: the only header that includes Beast.
 //
 // Threads: one connection's.
 #pragma once
@@ -24,8 +24,9 @@ class MessageParser final : public boost::beast::http::basic_parser<kIsRequest> 
  public:
   explicit MessageParser(Headers& headers) : headers_(headers) {
     this->eager(true);
-    this->header_limit(UINT32_MAX);  // the head's size is bounded by the buffer before it comes here
-    this->body_limit(boost::none);   // decided by the route, see sink
+    this->header_limit(
+        UINT32_MAX);                // the head's size is bounded by the buffer before it comes here
+    this->body_limit(boost::none);  // decided by the route, see sink
   }
 
   std::string_view method() const { return method_; }
@@ -43,8 +44,8 @@ class MessageParser final : public boost::beast::http::basic_parser<kIsRequest> 
 
   // How much of `bytes` was consumed; the rest belongs to the next message or is incomplete.
   size_t feed(std::string_view bytes, error_code& ec) {
-    // Beast asserts that a last chunk it has begun to read has five bytes when it is asked again; no
-    // message ends with fewer after a pause, so waiting for them delays nothing for good.
+    // Beast asserts that a last chunk it has begun to read has five bytes when it is asked again;
+    // no message ends with fewer after a pause, so waiting for them delays nothing for good.
     if (paused_ && this->chunked() && bytes.size() < kBytesAfterPause) return 0;
     size_t consumed = 0;
     while (!this->is_done() && consumed < bytes.size()) {
@@ -84,8 +85,8 @@ class MessageParser final : public boost::beast::http::basic_parser<kIsRequest> 
                      error_code& ec) override {
     if (this->is_header_done()) return;  // a trailer: never a header
     if (field == boost::beast::http::field::content_length) {
-      if (lengths_++ > 0 || std::string_view(value.data(), value.size()).find(',') !=
-                                std::string_view::npos) {
+      if (lengths_++ > 0 ||
+          std::string_view(value.data(), value.size()).find(',') != std::string_view::npos) {
         ec = boost::beast::http::error::multiple_content_length;
         return;
       }

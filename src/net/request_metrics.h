@@ -1,5 +1,5 @@
-// Counts requests by pattern, method and status, and measures them by pattern. Private to this folder.
-// Threads: the loop's.
+// Counts requests by pattern, method and status, and measures them by pattern. Private to this
+// folder. Threads: the loop's.
 #pragma once
 
 #include <cstdint>

@@ -28,8 +28,7 @@ struct Router::Node {
     const std::string_view segment = path.substr(1, end - 1);
     const std::string_view rest = end == std::string_view::npos ? "" : path.substr(end);
     const bool encoded = segment.find('%') != std::string_view::npos;
-    const auto literal =
-        encoded ? literals.find(percent_decode(segment)) : literals.find(segment);
+    const auto literal = encoded ? literals.find(percent_decode(segment)) : literals.find(segment);
     if (literal != literals.end() && literal->second->walk(rest, visit)) return true;
     if (parameter != nullptr && !segment.empty() && parameter->walk(rest, visit)) return true;
     return !rest_entries.empty() && visit(rest_entries);

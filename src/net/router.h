@@ -26,8 +26,8 @@ struct RouteMatch {
   RouteOptions options;
   std::string_view pattern;  // as registered; metrics are labelled with it
   std::vector<std::pair<std::string, std::string>> parameters;
-  int status = 404;           // 404 or 405 when there is no handler
-  std::string allow;          // for 405
+  int status = 404;   // 404 or 405 when there is no handler
+  std::string allow;  // for 405
 };
 
 class Router {
@@ -40,12 +40,13 @@ class Router {
   void post(std::string_view pattern, Handler handler, RouteOptions options = {});
   void put(std::string_view pattern, Handler handler, RouteOptions options = {});
   void del(std::string_view pattern, Handler handler, RouteOptions options = {});
-  void add(std::string_view method, std::string_view pattern, Handler handler, RouteOptions options);
+  void add(std::string_view method, std::string_view pattern, Handler handler,
+           RouteOptions options);
   // Answers what no pattern matches (a gateway's pass-through, the dashboard's index.html).
   void fallback(Handler handler, RouteOptions options = {});
 
-  // `path` as it was sent, percent-encoded: an encoded slash stays inside its segment, and parameters
-  // come out decoded.
+  // `path` as it was sent, percent-encoded: an encoded slash stays inside its segment, and
+  // parameters come out decoded.
   RouteMatch match(std::string_view method, std::string_view path) const;
   // (method, pattern) of every route, for the OpenAPI check.
   std::vector<std::pair<std::string, std::string>> routes() const;

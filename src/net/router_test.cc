@@ -84,6 +84,4 @@ TEST_CASE("the fallback answers unknown paths, not unknown methods") {
   CHECK(router.match("PUT", "/jobs").status == 405);
 }
 
-TEST_CASE("routes lists every method and pattern") {
-  CHECK(jobs_router().routes().size() == 8);
-}
+TEST_CASE("routes lists every method and pattern") { CHECK(jobs_router().routes().size() == 8); }

@@ -21,7 +21,8 @@ namespace {
 constexpr int kAcceptsPerTurn = 64;
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 
-// Deadlines are looked at by one timer for all connections, often enough to be at most an eighth late.
+// Deadlines are looked at by one timer for all connections, often enough to be at most an eighth
+// late.
 Duration tick_interval(const ServerOptions& options) {
   const Duration shortest =
       std::min({options.header_timeout, options.body_timeout, options.idle_timeout});
@@ -71,8 +72,8 @@ void Server::State::take(const Accepted& accepted) {
     close(accepted.fd);
     return;
   }
-  auto connection = std::make_shared<Connection>(core, std::move(socket), accepted.address,
-                                                 accepted.loopback);
+  auto connection =
+      std::make_shared<Connection>(core, std::move(socket), accepted.address, accepted.loopback);
   core->loop.spawn(connection->run(), "connection");
 }
 

@@ -27,14 +27,15 @@ struct TlsFiles {
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
-  uint16_t port = 0;  // 0: any free one, see Server::port
+  uint16_t port = 0;   // 0: any free one, see Server::port
   int listen_fd = -1;  // adopt this listening socket instead (the gateway's, made in its namespace)
   std::optional<TlsFiles> tls;
   size_t connections_max = 16'384;
   Duration header_timeout = std::chrono::seconds(10);  // 408: whole head, from its first byte
   Duration body_timeout = std::chrono::seconds(30);    // 408: without progress
   Duration idle_timeout = std::chrono::seconds(75);    // keep-alive, and writes without progress
-  Metrics* metrics = nullptr;  // nimbus_http_requests_total{pattern,method,status}, …_seconds{pattern}
+  Metrics* metrics =
+      nullptr;  // nimbus_http_requests_total{pattern,method,status}, …_seconds{pattern}
 };
 
 class Server {

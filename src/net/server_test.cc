@@ -33,7 +33,8 @@ TEST_CASE("pipelined requests are answered in order") {
 
 TEST_CASE("a client that asks for it has its connection closed") {
   RunningServer running(echo_router());
-  const std::string close = ask(running, "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const std::string close =
+      ask(running, "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   CHECK(close.find("Connection: close") != std::string::npos);
   const std::string old = ask(running, "GET /hello HTTP/1.0\r\n\r\n");
   CHECK(status_of(old) == 200);
@@ -41,7 +42,8 @@ TEST_CASE("a client that asks for it has its connection closed") {
 
 TEST_CASE("HEAD is answered like GET, without the body") {
   RunningServer running(echo_router());
-  const std::string answer = ask(running, "HEAD /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const std::string answer =
+      ask(running, "HEAD /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   CHECK(answer.find("Content-Length: 5\r\n") != std::string::npos);
   CHECK(answer.ends_with("\r\n\r\n"));
 }
@@ -141,10 +143,11 @@ TEST_CASE("requests are counted by pattern, method and status") {
   get(running.url("/path/two"));
   get(running.url("/nowhere"));
   const std::string text = metrics.expose();
-  CHECK(text.find("nimbus_http_requests_total{method=\"GET\",pattern=\"/path/{value}\",status=\"200\"} 2") !=
-        std::string::npos);
+  CHECK(text.find("nimbus_http_requests_total{method=\"GET\",pattern=\"/path/"
+                  "{value}\",status=\"200\"} 2") != std::string::npos);
   CHECK(text.find("pattern=\"unmatched\",status=\"404\"} 1") != std::string::npos);
-  CHECK(text.find("nimbus_http_request_seconds_count{pattern=\"/path/{value}\"} 2") != std::string::npos);
+  CHECK(text.find("nimbus_http_request_seconds_count{pattern=\"/path/{value}\"} 2") !=
+        std::string::npos);
 }
 
 TEST_CASE("a listening socket made elsewhere is adopted") {
@@ -169,6 +172,7 @@ TEST_CASE("a port in use is told with its address and what to do") {
   const auto second = Server::listen(loop, Router(), options);
   REQUIRE(!second);
   CHECK(second.error().code == Code::unavailable);
-  CHECK(second.error().message.find("127.0.0.1:" + std::to_string(options.port)) != std::string::npos);
+  CHECK(second.error().message.find("127.0.0.1:" + std::to_string(options.port)) !=
+        std::string::npos);
   CHECK(!second.error().hint.empty());
 }

@@ -164,8 +164,7 @@ TEST_CASE("a drain gives up on a request at its deadline") {
   RawPeer peer(running);
   peer.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n");
   CHECK(wait_until([&] { return entered.load(); }));
-  running.loop.post([&] {
-    running.loop.spawn(running.server->drain(std::chrono::milliseconds(20)), "drain");
-  });
+  running.loop.post(
+      [&] { running.loop.spawn(running.server->drain(std::chrono::milliseconds(20)), "drain"); });
   CHECK(peer.closed());
 }

@@ -19,9 +19,9 @@ struct Target {
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
 };
 
-// Takes origin-form ("/path?query") and absolute-form ("http://host/path"). bad_request: another form,
-// a fragment, a bad escape, NUL or another control character, or a decoded path with `//` or a dot
-// segment (also when it was written with %2F or %2e).
+// Takes origin-form ("/path?query") and absolute-form ("http://host/path"). bad_request: another
+// form, a fragment, a bad escape, NUL or another control character, or a decoded path with `//` or
+// a dot segment (also when it was written with %2F or %2e).
 Result<void> parse_target(std::string_view text, Target& target);
 
 }  // namespace nimbus::net

@@ -79,9 +79,9 @@ TEST_CASE("a URL is taken apart") {
 }
 
 TEST_CASE("a URL that could not be sent as it stands is refused") {
-  for (const char* text :
-       {"", "example.com", "ftp://x/", "http://", "http://user@host/", "http://x:0/", "http://x:70000/",
-        "http://x:1x/", "http://x/a b", "http://x/\r\nEvil: 1", "http://[::1/", "http+unix:///x"}) {
+  for (const char* text : {"", "example.com", "ftp://x/", "http://", "http://user@host/",
+                           "http://x:0/", "http://x:70000/", "http://x:1x/", "http://x/a b",
+                           "http://x/\r\nEvil: 1", "http://[::1/", "http+unix:///x"}) {
     CAPTURE(text);
     CHECK(!parse_url(text));
   }

@@ -40,7 +40,8 @@ Result<TlsContext> make_server_tls(const std::string& certificate, const std::st
   error_code ec;
   context->use_certificate_chain_file(certificate, ec);
   if (ec) {
-    return fail(Code::bad_request, "reading the TLS certificate " + certificate + ": " + ec.message(),
+    return fail(Code::bad_request,
+                "reading the TLS certificate " + certificate + ": " + ec.message(),
                 "give a PEM file with the certificate first and its intermediates after it");
   }
   context->use_private_key_file(key, asio::ssl::context::pem, ec);

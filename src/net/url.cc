@@ -17,7 +17,8 @@ Result<void> take_authority(std::string_view authority, Url& url) {
   std::string_view port;
   if (authority[0] == '[') {
     const size_t end = authority.find(']');
-    if (end == std::string_view::npos) return fail(Code::bad_request, "the URL's host is not closed");
+    if (end == std::string_view::npos)
+      return fail(Code::bad_request, "the URL's host is not closed");
     url.host = authority.substr(1, end - 1);
     port = authority.substr(end + 1);
     if (!port.empty() && port[0] != ':') return fail(Code::bad_request, "the URL's port is wrong");
@@ -43,7 +44,8 @@ Result<void> take_authority(std::string_view authority, Url& url) {
 std::string Url::origin() const {
   if (!socket_path.empty()) return "unix:" + socket_path;
   const bool bare = host.find(':') == std::string::npos;
-  return (tls ? "https://" : "http://") + (bare ? host : "[" + host + "]") + ":" + std::to_string(port);
+  return (tls ? "https://" : "http://") + (bare ? host : "[" + host + "]") + ":" +
+         std::to_string(port);
 }
 
 Result<Url> parse_url(std::string_view text) {

@@ -1,6 +1,6 @@
 // What the writer moves: rows of one table as RowBinary. A batch comes from one sender; a block is
-// batches under one token. It goes into ClickHouse or into the spool whole, and keeps its token until
-// it is stored, so that trying again is safe.
+// batches under one token. It goes into ClickHouse or into the spool whole, and keeps its token
+// until it is stored, so that trying again is safe.
 //
 // Threads: values.
 #pragma once

@@ -1,9 +1,9 @@
 // The ClickHouse engine as a library (libchdb.so, Apache-2.0), loaded at run time. It ships without
 // a header; what is used of its C interface is declared in chdb.cc and looked up by name.
 //
-// Promises: statements and data never mix. The library splits a text with inline data at blank lines
-// and would run what follows as SQL, so data goes in by a file descriptor of its own (insert), and
-// values by named parameters.
+// Promises: statements and data never mix. The library splits a text with inline data at blank
+// lines and would run what follows as SQL, so data goes in by a file descriptor of its own
+// (insert), and values by named parameters.
 //
 // Threads: a Connection serves one statement at a time; several connections run side by side.
 // Not here: HTTP (embedded_clickhouse.h), which settings a statement may carry (statement.h).
@@ -36,7 +36,8 @@ class ChdbLibrary {
   class Connection {
    public:
     ~Connection();
-    ChdbAnswer query(std::string_view sql, std::string_view format, const ChdbParameters& parameters);
+    ChdbAnswer query(std::string_view sql, std::string_view format,
+                     const ChdbParameters& parameters);
 
    private:
     friend class ChdbLibrary;

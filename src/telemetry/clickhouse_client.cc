@@ -8,7 +8,7 @@ namespace nimbus::telemetry {
 namespace {
 
 constexpr size_t kAnswerBytesMax = size_t{256} << 20;
-constexpr int kReadBytesMax = 400'000'000;  // a query's memory in the engine
+constexpr int kReadBytesMax = 400'000'000;                  // a query's memory in the engine
 constexpr Duration kQueryLeeway = std::chrono::seconds(2);  // for the answer to a query cut off
 constexpr Duration kSchemaTimeout = std::chrono::seconds(60);
 constexpr Duration kPingTimeout = std::chrono::seconds(2);

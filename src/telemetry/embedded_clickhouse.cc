@@ -142,12 +142,11 @@ net::Router make_router(Engine& engine) {
   router.get("/ping", [](net::Request&) -> Task<net::Response> {
     co_return net::Response::text(200, "Ok.\n");
   });
-  router.post(
-      "/",
-      [&engine](net::Request& request) -> Task<net::Response> {
-        return answer_query(engine, request);
-      },
-      {.body_bytes_max = kInsertBytesMax});
+  router.post("/",
+              [&engine](net::Request& request) -> Task<net::Response> {
+                return answer_query(engine, request);
+              },
+              {.body_bytes_max = kInsertBytesMax});
   return router;
 }
 
@@ -182,7 +181,8 @@ bool parse_embedded_options(int argc, const char* const* argv, EmbeddedClickhous
     if (name == "--socket") options.socket = argv[i + 1];
     if (name == "--library") options.library = argv[i + 1];
   }
-  if (!options.directory.empty() && !options.socket.empty() && !options.library.empty()) return true;
+  if (!options.directory.empty() && !options.socket.empty() && !options.library.empty())
+    return true;
   refuse("takes --path DIR --socket SOCKET --library LIBCHDB; nimbus starts it itself");
   return false;
 }

@@ -1,6 +1,7 @@
 // The embedded ClickHouse: a process of its own that loads libchdb and answers the shape of
-// ClickHouse's HTTP interface on a Unix socket, so that everything else has one client for it and for
-// a server. A crash of the engine is not ours, and its allocator and threads stay out of nimbus.
+// ClickHouse's HTTP interface on a Unix socket, so that everything else has one client for it and
+// for a server. A crash of the engine is not ours, and its allocator and threads stay out of
+// nimbus.
 //
 // Promises: one process per data directory (a lock decides); it dies with its parent; it has no
 // network, no new privileges and no files but its directory, where the kernel lets it drop them.

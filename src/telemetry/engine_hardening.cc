@@ -61,13 +61,28 @@ void forbid_system_calls() {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
   if (filter == nullptr) return;
   const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
-  for (const int call :
-       {SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
-        SCMP_SYS(process_vm_writev), SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root),
-        SCMP_SYS(chroot), SCMP_SYS(setns), SCMP_SYS(unshare), SCMP_SYS(bpf),
-        SCMP_SYS(perf_event_open), SCMP_SYS(keyctl), SCMP_SYS(add_key), SCMP_SYS(request_key),
-        SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(kexec_load), SCMP_SYS(reboot),
-        SCMP_SYS(swapon), SCMP_SYS(io_uring_setup)}) {
+  for (const int call : {SCMP_SYS(execve),
+                         SCMP_SYS(execveat),
+                         SCMP_SYS(ptrace),
+                         SCMP_SYS(process_vm_readv),
+                         SCMP_SYS(process_vm_writev),
+                         SCMP_SYS(mount),
+                         SCMP_SYS(umount2),
+                         SCMP_SYS(pivot_root),
+                         SCMP_SYS(chroot),
+                         SCMP_SYS(setns),
+                         SCMP_SYS(unshare),
+                         SCMP_SYS(bpf),
+                         SCMP_SYS(perf_event_open),
+                         SCMP_SYS(keyctl),
+                         SCMP_SYS(add_key),
+                         SCMP_SYS(request_key),
+                         SCMP_SYS(init_module),
+                         SCMP_SYS(finit_module),
+                         SCMP_SYS(kexec_load),
+                         SCMP_SYS(reboot),
+                         SCMP_SYS(swapon),
+                         SCMP_SYS(io_uring_setup)}) {
     seccomp_rule_add(filter, refuse, call, 0);
   }
   const scmp_arg_cmp not_unix{0, SCMP_CMP_NE, AF_UNIX, 0};

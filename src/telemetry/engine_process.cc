@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -66,8 +66,8 @@ Result<Child> spawn(const EngineProcessOptions& options) {
   posix_spawnattr_setsigdefault(&attributes, &all);
   // A group of its own, so that Ctrl-C in a terminal does not end it before us.
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                            POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   Child child;
   const int error = posix_spawn(&child.pid, options.program.c_str(), &files, &attributes,
                                 argv.data(), environment.data());
@@ -172,8 +172,9 @@ Task<void> EngineProcess::supervise(std::shared_ptr<State> state) {
     first = false;
     const auto begun = std::chrono::steady_clock::now();
     if (state->options.library.empty()) {
-      state->trouble = "libchdb.so was not found; install it with make deps, or name it in "
-                       "telemetry.libchdb";
+      state->trouble =
+          "libchdb.so was not found; install it with make deps, or name it in "
+          "telemetry.libchdb";
     } else if (access(state->options.library.c_str(), R_OK) != 0) {
       state->trouble = "libchdb is not at " + state->options.library + ": " + std::strerror(errno);
     } else if (const auto child = spawn(state->options); !child) {

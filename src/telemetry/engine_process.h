@@ -41,7 +41,7 @@ class EngineProcess {
   // Runs after each start and each end of the child.
   void on_change(std::function<void()> call);
 
-  pid_t pid() const;           // 0: none runs now
+  pid_t pid() const;            // 0: none runs now
   std::string trouble() const;  // why none runs, or why the last one ended; "" when all is well
 
  private:

@@ -24,7 +24,9 @@ struct RunRow {
 };
 
 // JSON has no NaN.
-std::string number_json(double number) { return std::isfinite(number) ? otlp_number(number) : "null"; }
+std::string number_json(double number) {
+  return std::isfinite(number) ? otlp_number(number) : "null";
+}
 
 std::string optional_json(const std::optional<double>& number) {
   return number ? number_json(*number) : "null";
@@ -39,13 +41,14 @@ void add_run(api::JsonText& json, const RunRow& run) {
   json.integer("job", run.job).text("org", run.org).text("repo", run.repo);
   json.text("suite", summary.suite).text("run", summary.run).integer("cases", summary.cases);
   json.integer("passed", summary.passed).raw("score_mean", optional_json(summary.score_mean));
-  json.integer("input_tokens", summary.input_tokens).integer("output_tokens", summary.output_tokens);
+  json.integer("input_tokens", summary.input_tokens)
+      .integer("output_tokens", summary.output_tokens);
   json.raw("started_at", started).raw("duration_s", number_json(summary.duration_s));
   json.raw("models", api::json_texts(models));
 }
 
-// Inner to outer: a span's results, a case's, a run's. The same arithmetic as evals/summary.cc, where
-// the rows are.
+// Inner to outer: a span's results, a case's, a run's. The same arithmetic as evals/summary.cc,
+// where the rows are.
 std::string runs_sql(const QueryText& text, bool after_cursor) {
   const std::string rows = "(SELECT * FROM eval_cases FINAL WHERE " + text.conditions() +
                            " AND (job, fence) IN (SELECT job, max(fence) FROM eval_cases WHERE " +
@@ -95,7 +98,8 @@ Result<std::vector<RunRow>> read_runs(const std::string& rows) {
     summary.duration_s = static_cast<double>(reader.i64() - summary.started_ns) / 1e9;
     const uint64_t models = reader.size();
     for (uint64_t i = 0; i < models && reader.ok(); ++i) summary.models.emplace(reader.text());
-    if (!reader.ok()) return fail(Code::corrupt, "reading eval runs: ClickHouse's answer ends early");
+    if (!reader.ok())
+      return fail(Code::corrupt, "reading eval runs: ClickHouse's answer ends early");
     runs.push_back(std::move(run));
   }
   return runs;
@@ -209,11 +213,12 @@ Task<Result<std::optional<JobEvals>>> read_job_evals(ClickhouseClient& client,
   text.where("job = {job:Int64}").bind("job", std::to_string(job));
   text.bind("limit", std::to_string(kEvalCasesMax));
   ClickhouseQuery ask;
-  ask.sql = "SELECT toString(org), toString(repo), fence, toString(suite), run, case,"
-            " toString(metric), toString(model), score, passed, toString(label), input_tokens,"
-            " output_tokens, duration_ms, error, trace_id, span_id, ts FROM eval_cases FINAL WHERE " +
-            text.conditions() + " AND fence = (SELECT max(fence) FROM eval_cases WHERE " +
-            text.conditions() + ") ORDER BY suite, run, case, metric, ts LIMIT {limit:UInt32}";
+  ask.sql =
+      "SELECT toString(org), toString(repo), fence, toString(suite), run, case,"
+      " toString(metric), toString(model), score, passed, toString(label), input_tokens,"
+      " output_tokens, duration_ms, error, trace_id, span_id, ts FROM eval_cases FINAL WHERE " +
+      text.conditions() + " AND fence = (SELECT max(fence) FROM eval_cases WHERE " +
+      text.conditions() + ") ORDER BY suite, run, case, metric, ts LIMIT {limit:UInt32}";
   ask.parameters = text.parameters();
   CO_TRY_ASSIGN(const std::string rows, co_await client.select(std::move(ask)));
   std::optional<JobEvals> found;
@@ -238,7 +243,8 @@ Task<Result<std::optional<JobEvals>>> read_job_evals(ClickhouseClient& client,
     one.trace_id = reader.text();
     one.span_id = reader.text();
     one.ts_ns = reader.i64();
-    if (!reader.ok()) co_return fail(Code::corrupt, "reading eval cases: ClickHouse's answer ends early");
+    if (!reader.ok())
+      co_return fail(Code::corrupt, "reading eval cases: ClickHouse's answer ends early");
     found->cases.push_back(std::move(one));
   }
   co_return found;

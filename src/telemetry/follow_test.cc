@@ -52,7 +52,8 @@ struct FollowFixture : TelemetryFixture {
     request.headers.add("Authorization", "Bearer " + viewer);
     auto stream = std::make_shared<Stream>();
     auto parser = std::make_shared<net::SseParser>();
-    process->loop.spawn(read_stream(*process->client, std::move(request), stream, parser), "follow");
+    process->loop.spawn(read_stream(*process->client, std::move(request), stream, parser),
+                        "follow");
     return stream;
   }
   void finish(int64_t job, int64_t last_seq) {
@@ -80,8 +81,7 @@ TEST_CASE_FIXTURE(FollowFixture, "history and live lines join without loss or re
   CHECK(is_run_of(stream->seqs(), 1, 8'500));
   const auto* end = stream->find("end");
   REQUIRE(end != nullptr);
-  CHECK(end->data ==
-        "{\"state\":\"succeeded\",\"exit_code\":0,\"last_seq\":8500,\"missing\":0}");
+  CHECK(end->data == "{\"state\":\"succeeded\",\"exit_code\":0,\"last_seq\":8500,\"missing\":0}");
 }
 
 TEST_CASE_FIXTURE(FollowFixture, "lines are followed while ClickHouse is away") {

@@ -37,8 +37,8 @@ Result<std::string> gunzip(std::string_view bytes, size_t bytes_max) {
     const int status = inflate(&stream, Z_NO_FLUSH);
     const size_t made = buffer.size() - stream.avail_out;
     if (out.size() + made > bytes_max) {
-      return fail(Code::too_large, "the body is over " + std::to_string(bytes_max) +
-                                       " bytes when decompressed");
+      return fail(Code::too_large,
+                  "the body is over " + std::to_string(bytes_max) + " bytes when decompressed");
     }
     out.append(buffer.data(), made);
     if (status == Z_STREAM_END) {

@@ -9,8 +9,8 @@
 
 namespace nimbus::telemetry {
 
-// gzip, any number of members. too_large: more than `bytes_max` comes out. bad_request: not gzip, or
-// cut short.
+// gzip, any number of members. too_large: more than `bytes_max` comes out. bad_request: not gzip,
+// or cut short.
 Result<std::string> gunzip(std::string_view bytes, size_t bytes_max);
 
 }  // namespace nimbus::telemetry

@@ -1,4 +1,5 @@
-// Log lines as the API shows them: one JSON object each. Written by hand because a log has millions.
+// Log lines as the API shows them: one JSON object each. Written by hand because a log has
+// millions.
 //
 // Threads: pure functions.
 #pragma once

@@ -35,8 +35,8 @@ struct LiveJob {
   LiveJob(net::Loop& loop, LogOwner o) : owner(std::move(o)), changed(loop) {}
   LogOwner owner;  // its fence is unused
   std::map<model::Fence, LiveLog> logs;
-  model::Fence latest;    // the highest fence seen, here or in ClickHouse
-  bool loaded = false;    // `durable` has what ClickHouse and the spool have
+  model::Fence latest;  // the highest fence seen, here or in ClickHouse
+  bool loaded = false;  // `durable` has what ClickHouse and the spool have
   bool loading = false;
   net::Notifier changed;  // lines came, or the job's state may have changed
   uint64_t rings = 0;     // times that somebody said the state has changed

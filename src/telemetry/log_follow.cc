@@ -53,7 +53,7 @@ class Follower {
   net::BodyWriter& out_;
   const LiveJobUse live_;
   model::Fence fence_;
-  int64_t last_;          // the last seq sent
+  int64_t last_;  // the last seq sent
   uint64_t rings_;
   Duration gap_patience_;
   Duration tail_patience_;
@@ -61,7 +61,7 @@ class Follower {
   bool progress_ = false;     // something was sent in this round
   bool flushed_ = false;      // history was read once more after the execution was superseded
   bool more_stored_ = false;  // the last page of history was not the end
-  Duration moved_at_;     // when lines were sent last, or the execution or state changed
+  Duration moved_at_;         // when lines were sent last, or the execution or state changed
   Duration looked_at_;
   Duration confirmed_at_;
   Duration wrote_at_;
@@ -80,8 +80,9 @@ std::vector<model::LogLine> Follower::live_lines(bool past_gap) const {
   std::vector<model::LogLine> lines;
   const LiveLog* log = live_log();
   if (log == nullptr) return lines;
-  auto at = std::lower_bound(log->recent.begin(), log->recent.end(), last_ + 1,
-                             [](const model::LogLine& line, int64_t seq) { return line.seq < seq; });
+  auto at =
+      std::lower_bound(log->recent.begin(), log->recent.end(), last_ + 1,
+                       [](const model::LogLine& line, int64_t seq) { return line.seq < seq; });
   int64_t next = past_gap && at != log->recent.end() ? at->seq : last_ + 1;
   for (; at != log->recent.end() && at->seq == next && lines.size() < kChunkLines; ++at, ++next) {
     lines.push_back(*at);

@@ -1,5 +1,5 @@
-// A log while it grows, as server-sent events: `line` for every line by rising seq, `execution` when
-// the job's next execution begins, `end` when the job is over and its lines were sent.
+// A log while it grows, as server-sent events: `line` for every line by rising seq, `execution`
+// when the job's next execution begins, `end` when the job is over and its lines were sent.
 //
 // Promises: no line is lost, doubled or out of order where history and live lines meet: both are
 // read by seq, from the last line sent. A gap is waited for, then passed over; `end` says how many

@@ -50,8 +50,8 @@ Task<Result<std::vector<model::LogLine>>> LogHistory::read(LogOwner owner, int64
   CO_TRY_ASSIGN(std::vector<model::LogLine> spooled, co_await from_spool(owner, after));
   std::vector<model::LogLine> stored;
   if (writer_.ready()) {
-    // Bounded from above too: lines are numbered without gaps, and a page of a long log must not cost
-    // all that follows it.
+    // Bounded from above too: lines are numbered without gaps, and a page of a long log must not
+    // cost all that follows it.
     const int64_t window = after + std::max<int64_t>(static_cast<int64_t>(limit), kWindowLines);
     auto page = co_await from_clickhouse(owner, after, window, limit);
     if (page && page->empty()) page = co_await from_clickhouse(owner, after, INT64_MAX, limit);
@@ -91,8 +91,8 @@ Task<Result<std::vector<model::LogLine>>> LogHistory::from_spool(LogOwner owner,
       const bool ours = row.job == owner.job && row.fence == owner.fence && row.seq > after &&
                         equal_ignoring_case(row.org, owner.org) && row.repo == owner.repo;
       if (!ours) return;
-      lines.push_back({row.ts_ns, row.seq, stream_of(row.stream), std::string(row.text),
-                       row.partial});
+      lines.push_back(
+          {row.ts_ns, row.seq, stream_of(row.stream), std::string(row.text), row.partial});
     });
   }
   const auto by_seq = [](const auto& a, const auto& b) { return a.seq < b.seq; };
@@ -120,7 +120,8 @@ Task<Result<std::vector<model::LogLine>>> LogHistory::from_clickhouse(LogOwner o
     line.ts_ns = reader.i64();
     line.text = reader.text();
     line.partial = reader.u8() != 0;
-    if (!reader.ok()) co_return fail(Code::corrupt, "reading a job's log: ClickHouse's answer ends early");
+    if (!reader.ok())
+      co_return fail(Code::corrupt, "reading a job's log: ClickHouse's answer ends early");
     lines.push_back(std::move(line));
   }
   co_return lines;
@@ -135,8 +136,8 @@ Task<Result<LogHistory::Known>> LogHistory::known(LogOwner owner, int seconds_ma
     CO_TRY_ASSIGN(const auto lines, co_await from_spool(std::move(execution), 0));
     for (const model::LogLine& line : lines) known[fence].add(line.seq, line.seq);
   }
-  std::string sql = "SELECT fence, min(seq), max(seq), uniqExact(seq)" + std::string(kOfJob) +
-                    " GROUP BY fence";
+  std::string sql =
+      "SELECT fence, min(seq), max(seq), uniqExact(seq)" + std::string(kOfJob) + " GROUP BY fence";
   ClickhouseQuery query = query_of(owner, std::move(sql));
   query.seconds_max = seconds_max;
   CO_TRY_ASSIGN(const std::string rows, co_await client_.select(std::move(query)));
@@ -146,7 +147,8 @@ Task<Result<LogHistory::Known>> LogHistory::known(LogOwner owner, int seconds_ma
     const int64_t first = reader.i64();
     const int64_t last = reader.i64();
     const auto count = static_cast<int64_t>(reader.u64());
-    if (!reader.ok()) co_return fail(Code::corrupt, "reading a job's log: ClickHouse's answer ends early");
+    if (!reader.ok())
+      co_return fail(Code::corrupt, "reading a job's log: ClickHouse's answer ends early");
     SeqSet& seqs = known[execution.fence];
     if (count == last - first + 1) {
       seqs.add(first, last);
@@ -162,7 +164,8 @@ Task<Result<void>> LogHistory::read_ranges(LogOwner owner, SeqSet& into, int sec
   std::string sql =
       "SELECT min(seq), max(seq) FROM (SELECT seq, seq - row_number() OVER (ORDER BY seq) AS run"
       " FROM (SELECT DISTINCT seq" +
-      std::string(kOfJob) + " AND fence = {fence:Int64})) GROUP BY run ORDER BY min(seq) LIMIT 10001";
+      std::string(kOfJob) +
+      " AND fence = {fence:Int64})) GROUP BY run ORDER BY min(seq) LIMIT 10001";
   ClickhouseQuery query = query_of(owner, std::move(sql));
   query.seconds_max = seconds_max;
   CO_TRY_ASSIGN(const std::string rows, co_await client_.select(std::move(query)));

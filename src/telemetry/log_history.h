@@ -22,9 +22,9 @@ class LogHistory {
  public:
   LogHistory(ClickhouseClient& client, Writer& writer) : client_(client), writer_(writer) {}
 
-  // Lines with a seq above `after`, each once, by rising seq, at most `limit`; fewer do not mean the
-  // end, none do. unavailable: ClickHouse is away, and the spool alone does not have the line after
-  // `after`.
+  // Lines with a seq above `after`, each once, by rising seq, at most `limit`; fewer do not mean
+  // the end, none do. unavailable: ClickHouse is away, and the spool alone does not have the line
+  // after `after`.
   Task<Result<std::vector<model::LogLine>>> read(LogOwner owner, int64_t after, size_t limit);
 
   // The seqs of every execution of the job. unavailable: ClickHouse is away.

@@ -55,8 +55,8 @@ Task<Result<int64_t>> LogIngest::take(LogOwner owner, std::vector<model::LogLine
 }
 
 Task<void> LogIngest::load(LiveJob& job) {
-  // While ClickHouse is away lines are taken without knowing; what is stored twice then is read once
-  // (ReplacingMergeTree, and LIMIT 1 BY in every query).
+  // While ClickHouse is away lines are taken without knowing; what is stored twice then is read
+  // once (ReplacingMergeTree, and LIMIT 1 BY in every query).
   if (!writer_.ready()) co_return;
   job.loading = true;
   const auto known = co_await history_.known(job.owner, kLoadSeconds);
@@ -82,9 +82,8 @@ Task<Result<void>> LogIngest::store(LiveJob& job, LogOwner owner,
     fits = fits && job.logs[fence].accepted.add(first, last);
   });
   if (!fits) {
-    for_each_run(lines, [&](int64_t first, int64_t last) {
-      job.logs[fence].accepted.remove(first, last);
-    });
+    for_each_run(
+        lines, [&](int64_t first, int64_t last) { job.logs[fence].accepted.remove(first, last); });
     co_return fail(Code::bad_request, "the log has too many gaps");
   }
   RowWriter rows;
@@ -114,9 +113,8 @@ Task<Result<void>> LogIngest::wait_durable(LiveJob& job, model::Fence fence,
   const auto until = std::chrono::steady_clock::now() + kTwinPatience;
   while (true) {
     const LiveLog& log = job.logs[fence];
-    const auto missing = std::find_if(seqs.begin(), seqs.end(), [&log](int64_t seq) {
-      return !log.durable.contains(seq);
-    });
+    const auto missing = std::find_if(seqs.begin(), seqs.end(),
+                                      [&log](int64_t seq) { return !log.durable.contains(seq); });
     if (missing == seqs.end()) co_return Result<void>{};
     const bool failed = !log.accepted.contains(*missing);
     if (failed || std::chrono::steady_clock::now() > until) {

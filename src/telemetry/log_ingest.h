@@ -20,8 +20,9 @@ class LogIngest {
   LogIngest(LogBook& book, LogHistory& history, Writer& writer)
       : book_(book), history_(history), writer_(writer) {}
 
-  // The last seq of the batch, once it and all before it in the batch are durable. conflict: a later
-  // execution of the job has written already. unavailable: send it again. bad_request: too many gaps.
+  // The last seq of the batch, once it and all before it in the batch are durable. conflict: a
+  // later execution of the job has written already. unavailable: send it again. bad_request: too
+  // many gaps.
   Task<Result<int64_t>> take(LogOwner owner, std::vector<model::LogLine> lines);
 
  private:

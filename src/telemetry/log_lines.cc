@@ -21,7 +21,8 @@ std::optional<model::LogStream> find_stream(std::string_view name) {
   return std::nullopt;
 }
 
-Error read_field(std::string_view key, ondemand::value value, model::LogLine& line, unsigned& seen) {
+Error read_field(std::string_view key, ondemand::value value, model::LogLine& line,
+                 unsigned& seen) {
   if (key == "seq") {
     seen |= 1;
     if (value.get_int64().get(line.seq) != simdjson::SUCCESS || line.seq < 1 ||
@@ -102,12 +103,13 @@ Result<std::vector<model::LogLine>> parse_log_lines(std::string& body) {
                               ? read_line(document, line)
                               : Error("it is not JSON in UTF-8");
       if (!error.empty()) {
-        return fail(Code::bad_request, "line " + std::to_string(number) + " of the body: " +
-                                           std::string(error));
+        return fail(Code::bad_request,
+                    "line " + std::to_string(number) + " of the body: " + std::string(error));
       }
       if (line.text.size() > model::kLogLineBytesMax) {
-        return fail(Code::too_large, "line " + std::to_string(number) + " of the body: text is over " +
-                                         std::to_string(model::kLogLineBytesMax) + " bytes",
+        return fail(Code::too_large,
+                    "line " + std::to_string(number) + " of the body: text is over " +
+                        std::to_string(model::kLogLineBytesMax) + " bytes",
                     "split it and mark all but the last part as partial");
       }
       ordered = ordered && (lines.empty() || line.seq > lines.back().seq);

@@ -18,8 +18,8 @@ constexpr size_t kLogBodyLinesMax = 100'000;
 constexpr int64_t kLogSeqMax = int64_t{1} << 53;
 
 // The lines by rising seq, each seq once (the first one wins). bad_request names the line of the
-// body and what is wrong with it; too_large: a text over model::kLogLineBytesMax, or too many lines.
-// The body's capacity may grow.
+// body and what is wrong with it; too_large: a text over model::kLogLineBytesMax, or too many
+// lines. The body's capacity may grow.
 Result<std::vector<model::LogLine>> parse_log_lines(std::string& body);
 
 }  // namespace nimbus::telemetry

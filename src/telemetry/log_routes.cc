@@ -39,7 +39,8 @@ net::Response store_problem(const Error& error) {
   return net::problem(error);
 }
 
-std::string execution_json(model::Fence fence, const SeqSet& seqs, std::optional<int64_t> last_seq) {
+std::string execution_json(model::Fence fence, const SeqSet& seqs,
+                           std::optional<int64_t> last_seq) {
   const int64_t expected = std::max(seqs.highest(), last_seq.value_or(0));
   const auto gaps = seqs.gaps(expected);
   int64_t missing = 0;
@@ -66,9 +67,8 @@ LogRoutes::LogRoutes(Parts parts)
       followers_(parts_.metrics.gauge("nimbus_log_followers", "Open log follow streams.")) {}
 
 void LogRoutes::add_to(net::Router& router) {
-  router.post(
-      "/api/v1/jobs/{id}/logs", [this](net::Request& request) { return take(request); },
-      {.body_bytes_max = kLogBodyBytesMax});
+  router.post("/api/v1/jobs/{id}/logs", [this](net::Request& request) { return take(request); },
+              {.body_bytes_max = kLogBodyBytesMax});
   router.get("/api/v1/jobs/{id}/logs", [this](net::Request& request) { return show(request); });
   router.get("/api/v1/jobs/{id}/logs/verify",
              [this](net::Request& request) { return verify(request); });
@@ -118,7 +118,8 @@ Task<net::Response> LogRoutes::show(net::Request& request) {
   const auto follow_given = request.find_query("follow");
   if (follow_given && *follow_given != "0" && *follow_given != "false") {
     const auto last_event = request.headers.find("Last-Event-ID");
-    const auto resumed = last_event ? parse_count("Last-Event-ID", *last_event) : Result<int64_t>(0);
+    const auto resumed =
+        last_event ? parse_count("Last-Event-ID", *last_event) : Result<int64_t>(0);
     const int64_t start = after->value_or(resumed.value_or(0));
     co_return follow(request, std::move(*asked), fence, start);
   }
@@ -156,8 +157,8 @@ struct Download {
   std::vector<model::LogLine> page;
 };
 
-// Writes pages until there is none. The status is sent long before: a reader who cannot have the rest
-// is told so by a last object.
+// Writes pages until there is none. The status is sent long before: a reader who cannot have the
+// rest is told so by a last object.
 Task<void> send_pages(LogHistory& history, std::shared_ptr<Download> state, net::BodyWriter& out) {
   while (!state->page.empty()) {
     std::string text;
@@ -176,7 +177,9 @@ Task<void> send_pages(LogHistory& history, std::shared_ptr<Download> state, net:
     auto page = co_await history.read(std::move(owner), state->after, wanted);
     if (!page) {
       const std::string last =
-          api::JsonText().text("error", "the log cannot be read on: " + page.error().message).finish();
+          api::JsonText()
+              .text("error", "the log cannot be read on: " + page.error().message)
+              .finish();
       const std::string text_line = last + "\n";
       co_await out.write(text_line);
       co_return;

@@ -46,7 +46,8 @@ std::string conditions_of(const LogSearch& search) {
   if (!search.repo.empty()) text += " AND lower(line_repo) = lower({repo:String})";
   if (search.job != 0) text += " AND line_job = {job:Int64}";
   if (!search.level.empty()) text += " AND line_level = {level:String}";
-  if (!search.text.empty()) text += " AND positionCaseInsensitiveUTF8(line_text, {text:String}) > 0";
+  if (!search.text.empty())
+    text += " AND positionCaseInsensitiveUTF8(line_text, {text:String}) > 0";
   text += " AND (line_ts, line_key) < ({cursor_ts:Int64}, {cursor_key:UInt64})";
   return text;
 }
@@ -88,7 +89,8 @@ std::string sql_of(const LogSearch& search, const QueryText& jobs, const QueryTe
          ") ORDER BY line_ts DESC, line_key DESC LIMIT {limit:UInt32}";
 }
 
-Result<int64_t> parse_number(std::string_view name, std::string_view text, int64_t min, int64_t max) {
+Result<int64_t> parse_number(std::string_view name, std::string_view text, int64_t min,
+                             int64_t max) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size() || number < min || number > max) {
@@ -225,8 +227,7 @@ Task<Result<std::string>> search_logs(ClickhouseClient& client, LogSearch search
     if (page.count >= search.limit || since == 0) break;
   }
   const bool more = page.count == search.limit || page.rows == search.limit + kTwinRows;
-  const std::string next =
-      more ? "\"" + cursor_text(page.last) + "\"" : "null";
+  const std::string next = more ? "\"" + cursor_text(page.last) + "\"" : "null";
   co_return "{\"items\":[" + page.items + "],\"next_cursor\":" + next + "}";
 }
 

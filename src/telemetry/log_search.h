@@ -1,8 +1,8 @@
 // Search over the lines of many jobs: those they wrote (job_logs) and those they sent by OTLP
 // (otel_logs), newest first. The one place that makes such a query, and it begins with the caller's
-// org filter; what the caller typed travels as parameters. Without `since` the newest hour is searched
-// first, then a day, then all, until the page is full: recent lines come at once however much there
-// is.
+// org filter; what the caller typed travels as parameters. Without `since` the newest hour is
+// searched first, then a day, then all, until the page is full: recent lines come at once however
+// much there is.
 //
 // Threads: the loop's.
 #pragma once

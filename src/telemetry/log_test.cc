@@ -56,7 +56,8 @@ TEST_CASE_FIXTURE(TelemetryFixture, "an older execution is refused once a later 
   CHECK(seqs_of(get_lines(12, "?fence=1").body) == std::vector<int64_t>{1, 2});
 }
 
-TEST_CASE_FIXTURE(TelemetryFixture, "a log is written by its job's token alone and read by its org alone") {
+TEST_CASE_FIXTURE(TelemetryFixture,
+                  "a log is written by its job's token alone and read by its org alone") {
   if (!has_engine()) return;
   start_ready();
   jobs.add(12, "acme", "app");
@@ -77,12 +78,16 @@ TEST_CASE_FIXTURE(TelemetryFixture, "a log is written by its job's token alone a
   CHECK(process->send("GET", path, admin).status == 200);
 }
 
-TEST_CASE_FIXTURE(TelemetryFixture, "search finds text, level and time, in the caller's org alone") {
+TEST_CASE_FIXTURE(TelemetryFixture,
+                  "search finds text, level and time, in the caller's org alone") {
   if (!has_engine()) return;
   start_ready();
-  post_lines(12, line(1, "building") + line(2, "ERROR: No such file 100%") + line(3, "[warn] slow"));
-  CHECK(process->send("POST", "/api/v1/jobs/13/logs", job_token(13, 1, "globex"),
-                      line(1, "ERROR: their secret")).status == 200);
+  post_lines(12,
+             line(1, "building") + line(2, "ERROR: No such file 100%") + line(3, "[warn] slow"));
+  CHECK(process
+            ->send("POST", "/api/v1/jobs/13/logs", job_token(13, 1, "globex"),
+                   line(1, "ERROR: their secret"))
+            .status == 200);
   const auto search = [this](const std::string& query, const std::string& token) {
     return process->send("GET", "/api/v1/logs?" + query, token);
   };
@@ -113,7 +118,8 @@ TEST_CASE_FIXTURE(TelemetryFixture, "search finds text, level and time, in the c
   CHECK(seen == std::vector<int64_t>{3, 2, 1});
 }
 
-TEST_CASE_FIXTURE(TelemetryFixture, "lines are accepted while ClickHouse is away and stored once it is there") {
+TEST_CASE_FIXTURE(TelemetryFixture,
+                  "lines are accepted while ClickHouse is away and stored once it is there") {
   if (!has_engine()) return;
   start(without_engine());
   jobs.add(12, "acme", "app");
@@ -164,7 +170,8 @@ TEST_CASE_FIXTURE(TelemetryFixture, "a full spool refuses lines instead of losin
   CHECK(is_run_of(seqs_of(get_lines(12).body), 1, acked + 10));
 }
 
-TEST_CASE_FIXTURE(TelemetryFixture, "killing the engine in the middle of inserts loses and doubles nothing") {
+TEST_CASE_FIXTURE(TelemetryFixture,
+                  "killing the engine in the middle of inserts loses and doubles nothing") {
   if (!has_engine()) return;
   start_ready();
   jobs.add(12, "acme", "app");
@@ -188,14 +195,17 @@ TEST_CASE_FIXTURE(TelemetryFixture, "killing the engine in the middle of inserts
   CHECK(text.find("nimbus_log_rows_total{table=\"job_logs\"} 3000") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(TelemetryFixture, "a process that dies at any moment keeps every acknowledged line") {
+TEST_CASE_FIXTURE(TelemetryFixture,
+                  "a process that dies at any moment keeps every acknowledged line") {
   if (!has_engine()) return;
   jobs.add(12, "acme", "app");
   int64_t acked = 0;
   for (int life = 0; life < 4; ++life) {
     // Every other life ends before its engine was ready.
-    if (life % 2 == 0) start_ready();
-    else start();
+    if (life % 2 == 0)
+      start_ready();
+    else
+      start();
     for (int batch = 0; batch < 3; ++batch) {
       REQUIRE(post_lines(12, lines(acked + 1, acked + 10)).status == 200);
       acked += 10;
@@ -246,7 +256,8 @@ TEST_CASE_FIXTURE(TelemetryFixture, "200,000 lines come back in order") {
   CHECK(is_run_of(seqs_of(get_lines(12).body), 1, kLines));
 }
 
-TEST_CASE_FIXTURE(TelemetryFixture, "an engine that stalls holds up no line, and its late insert doubles none") {
+TEST_CASE_FIXTURE(TelemetryFixture,
+                  "an engine that stalls holds up no line, and its late insert doubles none") {
   if (!has_engine()) return;
   start_ready();
   jobs.add(12, "acme", "app");
@@ -264,14 +275,16 @@ TEST_CASE_FIXTURE(TelemetryFixture, "an engine that stalls holds up no line, and
   CHECK(is_run_of(seqs_of(get_lines(12).body), 1, 9));
 }
 
-TEST_CASE_FIXTURE(TelemetryFixture, "search reaches back as far as there are lines, and ahead of the clock") {
+TEST_CASE_FIXTURE(TelemetryFixture,
+                  "search reaches back as far as there are lines, and ahead of the clock") {
   if (!has_engine()) return;
   start_ready();
   const int64_t now_ns = to_us(access.clock.now()) * 1000;
   constexpr int64_t kDay = int64_t{86'400} * 1'000'000'000;
   std::string body;
   int64_t seq = 0;
-  for (const int64_t ts : {int64_t{5}, now_ns - 400 * kDay, now_ns - 3 * kDay, now_ns, now_ns + kDay}) {
+  for (const int64_t ts :
+       {int64_t{5}, now_ns - 400 * kDay, now_ns - 3 * kDay, now_ns, now_ns + kDay}) {
     body += "{\"ts\":" + std::to_string(ts) + ",\"seq\":" + std::to_string(++seq) +
             ",\"stream\":\"stdout\",\"text\":\"x\"}\n";
   }
@@ -286,7 +299,8 @@ TEST_CASE_FIXTURE(TelemetryFixture, "search reaches back as far as there are lin
   CHECK(seqs("since=2023-11-10T00:00:00Z&until=2023-11-14T22:13:20Z") == std::vector<int64_t>{3});
 }
 
-TEST_CASE_FIXTURE(TelemetryFixture, "a full disk refuses lines clearly, and heals once there is space") {
+TEST_CASE_FIXTURE(TelemetryFixture,
+                  "a full disk refuses lines clearly, and heals once there is space") {
   const std::string small = dir + "/telemetry";
   std::filesystem::create_directory(small);
   if (mount("tmpfs", small.c_str(), "tmpfs", 0, "size=64k") != 0) {
@@ -301,8 +315,10 @@ TEST_CASE_FIXTURE(TelemetryFixture, "a full disk refuses lines clearly, and heal
   net::ClientResponse refused;
   while (refused.status == 0 && acked < 10'000) {
     const auto answer = post_lines(12, lines(acked + 1, acked + 100));
-    if (answer.status == 200) acked += 100;
-    else refused = answer;
+    if (answer.status == 200)
+      acked += 100;
+    else
+      refused = answer;
   }
   CHECK(refused.status == 507);
   CHECK(refused.body.find("free some disk space") != std::string::npos);

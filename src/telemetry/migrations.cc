@@ -7,18 +7,20 @@ namespace {
 // every sorting key, so one org's query never reads another's rows; org names compare without case.
 // Partitions and retention go by arrival: the time a guest claims is data, not a reason to open a
 // partition.
-#define NIMBUS_STORAGE(arrival)                                                         \
-  "PARTITION BY toYYYYMM(" arrival ")\n"                                                \
-  "TTL toDateTime(" arrival ") + INTERVAL 90 DAY\n"                                     \
-  "SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,\n"    \
-  "  fsync_after_insert = 1, fsync_part_directory = 1,\n"                               \
+#define NIMBUS_STORAGE(arrival)                                                      \
+  "PARTITION BY toYYYYMM(" arrival                                                   \
+  ")\n"                                                                              \
+  "TTL toDateTime(" arrival                                                          \
+  ") + INTERVAL 90 DAY\n"                                                            \
+  "SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,\n" \
+  "  fsync_after_insert = 1, fsync_part_directory = 1,\n"                            \
   "  min_compressed_bytes_to_fsync_after_merge = 1"
 #define NIMBUS_ATTRIBUTES "Map(LowCardinality(String), String) CODEC(ZSTD(1))"
 #define NIMBUS_NANOS "DateTime64(9) CODEC(Delta(8), ZSTD(1))"
-#define NIMBUS_OWNER                            \
-  "  Org LowCardinality(String),\n"             \
-  "  Repo LowCardinality(String),\n"            \
-  "  JobId Int64,\n"                            \
+#define NIMBUS_OWNER                 \
+  "  Org LowCardinality(String),\n"  \
+  "  Repo LowCardinality(String),\n" \
+  "  JobId Int64,\n"                 \
   "  Fence Int64,\n"
 #define NIMBUS_ARRIVAL "  IngestedAt DateTime64(3) DEFAULT now64(3)"
 
@@ -41,8 +43,7 @@ ORDER BY (lower(org), repo, job, fence, seq)
 )" NIMBUS_STORAGE("ingested_at");
 
 constexpr std::string_view kOtelTraces =
-    "CREATE TABLE IF NOT EXISTS otel_traces (\n" NIMBUS_OWNER
-    R"(  Timestamp )" NIMBUS_NANOS R"(,
+    "CREATE TABLE IF NOT EXISTS otel_traces (\n" NIMBUS_OWNER R"(  Timestamp )" NIMBUS_NANOS R"(,
   TraceId String CODEC(ZSTD(1)),
   SpanId String CODEC(ZSTD(1)),
   ParentSpanId String CODEC(ZSTD(1)),
@@ -70,8 +71,7 @@ ORDER BY (lower(Org), Repo, JobId, toDateTime(Timestamp), TraceId, SpanId)
 )" NIMBUS_STORAGE("IngestedAt");
 
 constexpr std::string_view kOtelLogs =
-    "CREATE TABLE IF NOT EXISTS otel_logs (\n" NIMBUS_OWNER
-    R"(  Timestamp )" NIMBUS_NANOS R"(,
+    "CREATE TABLE IF NOT EXISTS otel_logs (\n" NIMBUS_OWNER R"(  Timestamp )" NIMBUS_NANOS R"(,
   TimestampTime DateTime DEFAULT toDateTime(Timestamp),
   TraceId String CODEC(ZSTD(1)),
   SpanId String CODEC(ZSTD(1)),
@@ -96,28 +96,31 @@ constexpr std::string_view kOtelLogs =
 ORDER BY (lower(Org), Repo, JobId, Timestamp)
 )" NIMBUS_STORAGE("IngestedAt");
 
-#define NIMBUS_METRIC(name, values)                                                     \
-  "CREATE TABLE IF NOT EXISTS " name " (\n" NIMBUS_OWNER                                \
-  "  ResourceAttributes " NIMBUS_ATTRIBUTES ",\n"                                       \
-  "  ResourceSchemaUrl String CODEC(ZSTD(1)),\n"                                        \
-  "  ScopeName String CODEC(ZSTD(1)),\n"                                                \
-  "  ScopeVersion String CODEC(ZSTD(1)),\n"                                             \
-  "  ScopeAttributes " NIMBUS_ATTRIBUTES ",\n"                                          \
-  "  ScopeDroppedAttrCount UInt32,\n"                                                   \
-  "  ScopeSchemaUrl String CODEC(ZSTD(1)),\n"                                           \
-  "  ServiceName LowCardinality(String),\n"                                             \
-  "  MetricName String CODEC(ZSTD(1)),\n"                                               \
-  "  MetricDescription String CODEC(ZSTD(1)),\n"                                        \
-  "  MetricUnit String CODEC(ZSTD(1)),\n"                                               \
-  "  Attributes " NIMBUS_ATTRIBUTES ",\n"                                               \
-  "  StartTimeUnix " NIMBUS_NANOS ",\n"                                                 \
-  "  TimeUnix " NIMBUS_NANOS ",\n" values                                               \
-  "  Exemplars Nested (FilteredAttributes Map(LowCardinality(String), String),\n"       \
-  "    TimeUnix DateTime64(9), Value Float64, SpanId String, TraceId String),\n"        \
-  NIMBUS_ARRIVAL "\n"                                                                   \
-  ") ENGINE = MergeTree\n"                                                              \
-  "ORDER BY (lower(Org), Repo, JobId, MetricName, toUnixTimestamp64Nano(TimeUnix))\n"   \
-  NIMBUS_STORAGE("IngestedAt")
+#define NIMBUS_METRIC(name, values)                                                                \
+  "CREATE TABLE IF NOT EXISTS " name " (\n" NIMBUS_OWNER "  ResourceAttributes " NIMBUS_ATTRIBUTES \
+  ",\n"                                                                                            \
+  "  ResourceSchemaUrl String CODEC(ZSTD(1)),\n"                                                   \
+  "  ScopeName String CODEC(ZSTD(1)),\n"                                                           \
+  "  ScopeVersion String CODEC(ZSTD(1)),\n"                                                        \
+  "  ScopeAttributes " NIMBUS_ATTRIBUTES                                                           \
+  ",\n"                                                                                            \
+  "  ScopeDroppedAttrCount UInt32,\n"                                                              \
+  "  ScopeSchemaUrl String CODEC(ZSTD(1)),\n"                                                      \
+  "  ServiceName LowCardinality(String),\n"                                                        \
+  "  MetricName String CODEC(ZSTD(1)),\n"                                                          \
+  "  MetricDescription String CODEC(ZSTD(1)),\n"                                                   \
+  "  MetricUnit String CODEC(ZSTD(1)),\n"                                                          \
+  "  Attributes " NIMBUS_ATTRIBUTES                                                                \
+  ",\n"                                                                                            \
+  "  StartTimeUnix " NIMBUS_NANOS                                                                  \
+  ",\n"                                                                                            \
+  "  TimeUnix " NIMBUS_NANOS ",\n" values                                                          \
+  "  Exemplars Nested (FilteredAttributes Map(LowCardinality(String), String),\n"                  \
+  "    TimeUnix DateTime64(9), Value Float64, SpanId String, TraceId String),\n" NIMBUS_ARRIVAL    \
+  "\n"                                                                                             \
+  ") ENGINE = MergeTree\n"                                                                         \
+  "ORDER BY (lower(Org), Repo, JobId, MetricName, "                                                \
+  "toUnixTimestamp64Nano(TimeUnix))\n" NIMBUS_STORAGE("IngestedAt")
 
 constexpr std::string_view kGauge = NIMBUS_METRIC("otel_metrics_gauge",
                                                   "  Value Float64,\n"
@@ -167,21 +170,29 @@ ORDER BY (lower(org), repo, job, fence, suite, run, case, metric, trace_id, span
 
 std::span<const SchemaMigration> schema_migrations() {
   static const std::vector<SchemaMigration> kMigrations = {
-      {1, "job logs",
-       "Every line a job wrote. (job, fence, seq) names a line; `seq` counts from 1 without gaps, so "
+      {1,
+       "job logs",
+       "Every line a job wrote. (job, fence, seq) names a line; `seq` counts from 1 without gaps, "
+       "so "
        "a missing line shows. `level` is read from the text at arrival (`::error::`, `ERROR`, …).",
        {kJobLogs}},
-      {2, "OpenTelemetry traces and logs",
+      {2,
+       "OpenTelemetry traces and logs",
        "What jobs send to /v1/traces and /v1/logs, with the column names of the OpenTelemetry "
-       "Collector's ClickHouse exporter, so that boards made for it work. Org, Repo, JobId and Fence "
+       "Collector's ClickHouse exporter, so that boards made for it work. Org, Repo, JobId and "
+       "Fence "
        "come from the sender's credential; what a resource claims about them is overwritten.",
        {kOtelTraces, kOtelLogs}},
-      {3, "OpenTelemetry metrics",
-       "Gauges, sums and histograms sent to /v1/metrics; the exporter's columns again. Exemplars are "
+      {3,
+       "OpenTelemetry metrics",
+       "Gauges, sums and histograms sent to /v1/metrics; the exporter's columns again. Exemplars "
+       "are "
        "not filled. Exponential histograms and summaries are counted, not stored.",
        {kGauge, kSum, kHistogram}},
-      {4, "eval results",
-       "One row per case and metric, taken from spans and `gen_ai.evaluation.result` events as they "
+      {4,
+       "eval results",
+       "One row per case and metric, taken from spans and `gen_ai.evaluation.result` events as "
+       "they "
        "arrive. Absent values are NULL.",
        {kEvalCases}},
   };

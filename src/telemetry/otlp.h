@@ -1,6 +1,6 @@
-// What OTLP/HTTP requests carry, decoded from protobuf (otlp_protobuf.cc) or JSON (otlp_json.cc) into
-// one shape: attribute values as text, ids in hexadecimal. Senders are guests, so a request has a
-// budget of things it may hold; what is past it is counted as rejected.
+// What OTLP/HTTP requests carry, decoded from protobuf (otlp_protobuf.cc) or JSON (otlp_json.cc)
+// into one shape: attribute values as text, ids in hexadecimal. Senders are guests, so a request
+// has a budget of things it may hold; what is past it is counted as rejected.
 //
 // Threads: values, pure functions.
 // Not here: HTTP (otlp_routes.h), rows (otlp_rows.h).
@@ -87,7 +87,7 @@ struct OtlpPoint {
   uint64_t start_ns = 0;
   uint64_t time_ns = 0;
   uint32_t flags = 0;
-  double value = 0;  // gauges and sums
+  double value = 0;    // gauges and sums
   uint64_t count = 0;  // histograms, from here
   double sum = 0;
   double min = 0;

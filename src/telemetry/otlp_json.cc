@@ -1,5 +1,5 @@
-// OTLP in JSON (proto3 JSON mapping with OTLP's own rules): lowerCamelCase, ids in hexadecimal, 64-bit
-// numbers as text or as numbers, enums as integers, unknown fields ignored.
+// OTLP in JSON (proto3 JSON mapping with OTLP's own rules): lowerCamelCase, ids in hexadecimal,
+// 64-bit numbers as text or as numbers, enums as integers, unknown fields ignored.
 #define SIMDJSON_EXCEPTIONS 0
 #include <simdjson.h>
 
@@ -287,10 +287,14 @@ bool Decoder::read_metric(Value value, OtlpMetric& metric) {
     if (key == "description") return read_text(field, metric.description);
     if (key == "unit") return read_text(field, metric.unit);
     const bool other = key == "exponentialHistogram" || key == "summary";
-    if (key == "gauge") metric.kind = OtlpMetric::Kind::gauge;
-    else if (key == "sum") metric.kind = OtlpMetric::Kind::sum;
-    else if (key == "histogram") metric.kind = OtlpMetric::Kind::histogram;
-    else if (!other) return true;
+    if (key == "gauge")
+      metric.kind = OtlpMetric::Kind::gauge;
+    else if (key == "sum")
+      metric.kind = OtlpMetric::Kind::sum;
+    else if (key == "histogram")
+      metric.kind = OtlpMetric::Kind::histogram;
+    else if (!other)
+      return true;
     if (other) metric.kind = OtlpMetric::Kind::other;
     return read_data(field, metric);
   });
@@ -344,11 +348,11 @@ bool Decoder::read_attributes(Value value, Attributes& attributes) {
   return elements(value, [&](Value pair) {
     if (attributes.size() >= kOtlpAttributesMax || !budget_.take()) return true;
     auto& [key, text] = attributes.emplace_back();
-    const bool good = fields(pair, [&, &key_text = key, &value_text = text](std::string_view name,
-                                                                            Value field) {
-      if (name == "key") return read_text(field, key_text);
-      return name != "value" || read_value(field, value_text, 0, false);
-    });
+    const bool good =
+        fields(pair, [&, &key_text = key, &value_text = text](std::string_view name, Value field) {
+          if (name == "key") return read_text(field, key_text);
+          return name != "value" || read_value(field, value_text, 0, false);
+        });
     if (text.size() > kOtlpTextBytesMax) text = otlp_text(text);
     return good;
   });
@@ -363,8 +367,10 @@ bool Decoder::read_value(Value value, std::string& text, int depth, bool inside)
     if (key == "stringValue" || key == "bytesValue") {
       std::string own;
       if (!read_text(field, own)) return false;
-      if (inside) append_json_text(text, own);
-      else text += own;
+      if (inside)
+        append_json_text(text, own);
+      else
+        text += own;
     } else if (key == "boolValue") {
       bool own = false;
       if (!read_bool(field, own)) return false;

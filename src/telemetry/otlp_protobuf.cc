@@ -196,10 +196,16 @@ bool Decoder::read_span(std::string_view bytes, OtlpSpan& span) {
   for (Field field; message.next(field);) {
     bool good = true;
     switch (field.number) {
-      case 1: if (valid_id(field.bytes, 16)) span.trace_id = to_hex(field.bytes); break;
-      case 2: if (valid_id(field.bytes, 8)) span.span_id = to_hex(field.bytes); break;
+      case 1:
+        if (valid_id(field.bytes, 16)) span.trace_id = to_hex(field.bytes);
+        break;
+      case 2:
+        if (valid_id(field.bytes, 8)) span.span_id = to_hex(field.bytes);
+        break;
       case 3: span.trace_state = otlp_text(field.bytes); break;
-      case 4: if (valid_id(field.bytes, 8)) span.parent_span_id = to_hex(field.bytes); break;
+      case 4:
+        if (valid_id(field.bytes, 8)) span.parent_span_id = to_hex(field.bytes);
+        break;
       case 5: span.name = otlp_text(field.bytes); break;
       case 6: span.kind = static_cast<int>(field.value); break;
       case 7: span.start_ns = field.value; break;
@@ -260,8 +266,12 @@ bool Decoder::read_log(std::string_view bytes, OtlpLogRecord& record) {
       case 5: good = read_value(field.bytes, record.body, 0, false); break;
       case 6: good = read_attribute(field, record.attributes); break;
       case 8: record.flags = static_cast<uint32_t>(field.value); break;
-      case 9: if (valid_id(field.bytes, 16)) record.trace_id = to_hex(field.bytes); break;
-      case 10: if (valid_id(field.bytes, 8)) record.span_id = to_hex(field.bytes); break;
+      case 9:
+        if (valid_id(field.bytes, 16)) record.trace_id = to_hex(field.bytes);
+        break;
+      case 10:
+        if (valid_id(field.bytes, 8)) record.span_id = to_hex(field.bytes);
+        break;
       case 11: record.observed_ns = field.value; break;
       case 12: record.event_name = otlp_text(field.bytes); break;
       default: break;
@@ -374,8 +384,10 @@ bool Decoder::read_value(std::string_view bytes, std::string& text, int depth, b
     text.resize(start);
     switch (field.number) {
       case 1:
-        if (inside) append_json_text(text, otlp_text(field.bytes));
-        else text += otlp_text(field.bytes);
+        if (inside)
+          append_json_text(text, otlp_text(field.bytes));
+        else
+          text += otlp_text(field.bytes);
         break;
       case 2: text += field.value != 0 ? "true" : "false"; break;
       case 3: text += std::to_string(static_cast<int64_t>(field.value)); break;
@@ -383,8 +395,10 @@ bool Decoder::read_value(std::string_view bytes, std::string& text, int depth, b
       case 5: good = read_values(field.bytes, text, depth + 1); break;
       case 6: good = read_pairs(field.bytes, text, depth + 1); break;
       case 7:
-        if (inside) append_json_text(text, to_base64(field.bytes));
-        else text += to_base64(field.bytes);
+        if (inside)
+          append_json_text(text, to_base64(field.bytes));
+        else
+          text += to_base64(field.bytes);
         break;
       default: break;
     }

@@ -52,8 +52,8 @@ int rpc_code(int status) {
 net::Response answer(Encoding encoding, int status, std::string body) {
   net::Response response;
   response.status = status;
-  response.headers.add("Content-Type", encoding == Encoding::json ? "application/json"
-                                                                  : "application/x-protobuf");
+  response.headers.add("Content-Type",
+                       encoding == Encoding::json ? "application/json" : "application/x-protobuf");
   response.body = std::move(body);
   return response;
 }
@@ -117,10 +117,9 @@ OtlpRoutes::OtlpRoutes(Parts parts) : parts_(parts), decoder_free_(parts.loop) {
 
 void OtlpRoutes::add_to(net::Router& router) {
   for (const OtlpSignal signal : {OtlpSignal::traces, OtlpSignal::logs, OtlpSignal::metrics}) {
-    router.post(
-        "/v1/" + std::string(to_string(signal)),
-        [this, signal](net::Request& request) { return take(signal, request); },
-        {.body_bytes_max = kOtlpBytesMax});
+    router.post("/v1/" + std::string(to_string(signal)),
+                [this, signal](net::Request& request) { return take(signal, request); },
+                {.body_bytes_max = kOtlpBytesMax});
   }
 }
 

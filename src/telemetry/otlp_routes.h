@@ -1,6 +1,6 @@
-// POST /v1/traces, /v1/logs, /v1/metrics: OTLP/HTTP in protobuf and JSON, gzip or plain. Answers, also
-// refusals, are in the request's encoding: 200 with a partial success when items were left out, 400
-// for what will never be right, 503 with Retry-After for what should be sent again.
+// POST /v1/traces, /v1/logs, /v1/metrics: OTLP/HTTP in protobuf and JSON, gzip or plain. Answers,
+// also refusals, are in the request's encoding: 200 with a partial success when items were left
+// out, 400 for what will never be right, 503 with Retry-After for what should be sent again.
 //
 // Promises: 200 only when the rows are durable; the same body sent again (a lost answer) is stored
 // once; what a request may cost in memory is bounded, however it is compressed.

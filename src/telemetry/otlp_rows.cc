@@ -21,9 +21,7 @@ std::string_view name_of(const std::array<std::string_view, N>& names, int numbe
                                                         : names[0];
 }
 
-int64_t clamp_ns(uint64_t ns) {
-  return static_cast<int64_t>(std::min<uint64_t>(ns, INT64_MAX));
-}
+int64_t clamp_ns(uint64_t ns) { return static_cast<int64_t>(std::min<uint64_t>(ns, INT64_MAX)); }
 
 // One table's rows in the making.
 struct Rows {
@@ -59,16 +57,22 @@ class Encoder {
     uint64_t left_out = 0;
     for (OtlpScopeGroup& scope : group.scopes) {
       for (OtlpSpan& span : scope.spans) {
-        if (fits()) add_span(group.resource, scope.scope, span);
-        else ++left_out;
+        if (fits())
+          add_span(group.resource, scope.scope, span);
+        else
+          ++left_out;
       }
       for (OtlpLogRecord& record : scope.logs) {
-        if (fits()) add_log(group.resource, scope.scope, record);
-        else ++left_out;
+        if (fits())
+          add_log(group.resource, scope.scope, record);
+        else
+          ++left_out;
       }
       for (const OtlpMetric& metric : scope.metrics) {
-        if (fits()) add_metric(group.resource, scope.scope, metric);
-        else left_out += metric.points.size();
+        if (fits())
+          add_metric(group.resource, scope.scope, metric);
+        else
+          left_out += metric.points.size();
       }
     }
     return left_out;
@@ -228,8 +232,16 @@ void Encoder::add_log(const OtlpResource& resource, const OtlpScope& scope, Otlp
   const bool result = record.event_name == evals::kResultEvent;
   if (!result && !evals::is_eval(record.attributes, false)) return;
   const std::string run = "job-" + std::to_string(owner_.job.value);
-  add_evals({record.attributes, resource.attributes, {}, record.trace_id, record.span_id, time,
-             std::nullopt, false, {}, run});
+  add_evals({record.attributes,
+             resource.attributes,
+             {},
+             record.trace_id,
+             record.span_id,
+             time,
+             std::nullopt,
+             false,
+             {},
+             run});
 }
 
 void Encoder::add_metric(const OtlpResource& resource, const OtlpScope& scope,
@@ -315,7 +327,8 @@ std::vector<RowBatch> otlp_rows(OtlpRequest& request, const OtlpOwner& owner, in
     const uint64_t left_out = encoder.add(group);
     request.rejected += left_out;
     if (left_out > 0 && request.reason.empty()) {
-      request.reason = "the request is too large once each item has its resource; send smaller batches";
+      request.reason =
+          "the request is too large once each item has its resource; send smaller batches";
     }
   }
   return encoder.take();

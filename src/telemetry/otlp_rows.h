@@ -1,5 +1,5 @@
-// Decoded OTLP as rows. The owner comes from the sender's credential and overwrites what the resource
-// claims about itself.
+// Decoded OTLP as rows. The owner comes from the sender's credential and overwrites what the
+// resource claims about itself.
 //
 // Threads: pure functions.
 #pragma once
@@ -15,8 +15,8 @@ namespace nimbus::telemetry {
 
 constexpr size_t kOtlpRowBytesMax = size_t{16} << 20;  // of one request
 
-// Whose telemetry it is. Outside a job (an ingest token) job and fence are 0; `repo` empty then means
-// that the resource's own nimbus.repo counts, within the org.
+// Whose telemetry it is. Outside a job (an ingest token) job and fence are 0; `repo` empty then
+// means that the resource's own nimbus.repo counts, within the org.
 struct OtlpOwner {
   std::string org;
   std::string repo;

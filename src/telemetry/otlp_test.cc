@@ -39,7 +39,8 @@ const std::string kLogs = R"({"resourceLogs":[{"resource":{"attributes":[
   {"key":"gen_ai.evaluation.score.value","value":{"intValue":4}},
   {"key":"gen_ai.evaluation.score.label","value":{"stringValue":"pass"}}]}]}]}]})";
 
-const std::string kMetrics = R"({"resourceMetrics":[{"resource":{"attributes":[]},"scopeMetrics":[{"scope":
+const std::string kMetrics =
+    R"({"resourceMetrics":[{"resource":{"attributes":[]},"scopeMetrics":[{"scope":
  {"name":"eval2otel","version":""},"metrics":[{"name":"gen_ai.client.token.usage","unit":"{token}",
  "histogram":{"aggregationTemporality":2,"dataPoints":[{"attributes":[],"bucketCounts":[0,0,1,0,"0"],
  "explicitBounds":[1,4,16,64],"count":1,"sum":12,"min":12,"max":12,"timeUnixNano":"1795494171379000000"}]}},
@@ -83,20 +84,21 @@ std::string attribute(std::string_view key, std::string_view value) {
   return field(1, key) + field(2, field(1, value));
 }
 std::string protobuf_traces() {
-  const std::string span = field(1, std::string(15, '\x11') + "\x22") + field(2, "\1\2\3\4\5\6\7\x08") +
-                           field(5, "chat m") + number(6, 3) + fixed(7, 1'795'494'169'226'000'000) +
-                           fixed(8, 1'795'494'169'326'000'000) +
-                           field(9, attribute("evalops.eval.id", "e1")) +
-                           field(9, attribute("evalops.case.id", "pb")) +
-                           field(9, field(1, "list") + field(2, field(5, field(1, number(3, 7))))) +
-                           field(15, number(3, 1));
+  const std::string span =
+      field(1, std::string(15, '\x11') + "\x22") + field(2, "\1\2\3\4\5\6\7\x08") +
+      field(5, "chat m") + number(6, 3) + fixed(7, 1'795'494'169'226'000'000) +
+      fixed(8, 1'795'494'169'326'000'000) + field(9, attribute("evalops.eval.id", "e1")) +
+      field(9, attribute("evalops.case.id", "pb")) +
+      field(9, field(1, "list") + field(2, field(5, field(1, number(3, 7))))) +
+      field(15, number(3, 1));
   return field(1, field(1, field(1, attribute("service.name", "pb-suite"))) +
                       field(2, field(1, field(1, "scope")) + field(2, span)));
 }
 
 struct OtlpFixture : TelemetryFixture {
-  net::ClientResponse post(std::string path, std::string body, std::string type = "application/json",
-                           std::string encoding = "", std::string token = "") {
+  net::ClientResponse post(std::string path, std::string body,
+                           std::string type = "application/json", std::string encoding = "",
+                           std::string token = "") {
     net::Headers headers{{"Content-Type", type}};
     if (!encoding.empty()) headers.add("Content-Encoding", encoding);
     return process->send("POST", std::move(path), token.empty() ? job_token(12) : token,
@@ -109,7 +111,8 @@ struct OtlpFixture : TelemetryFixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(OtlpFixture, "spans in JSON are stored under the credential's org and become eval cases") {
+TEST_CASE_FIXTURE(OtlpFixture,
+                  "spans in JSON are stored under the credential's org and become eval cases") {
   if (!has_engine()) return;
   start_ready();
   const auto answer = post("/v1/traces", kTraces);
@@ -118,9 +121,11 @@ TEST_CASE_FIXTURE(OtlpFixture, "spans in JSON are stored under the credential's 
   CHECK(answer.headers.find("Content-Type") == "application/json");
   const auto run = evals("/12", viewer);
   CHECK(run.status == 200);
-  CHECK(run.body.find("\"org\":\"acme\",\"repo\":\"app\",\"suite\":\"nimbus-eval\",\"run\":\"job-12\"") !=
+  CHECK(run.body.find(
+            "\"org\":\"acme\",\"repo\":\"app\",\"suite\":\"nimbus-eval\",\"run\":\"job-12\"") !=
         std::string::npos);
-  CHECK(run.body.find("\"metric\":\"Relevance\",\"model\":\"llama3\",\"score\":4.5,\"passed\":false") !=
+  CHECK(run.body.find(
+            "\"metric\":\"Relevance\",\"model\":\"llama3\",\"score\":4.5,\"passed\":false") !=
         std::string::npos);
   CHECK(run.body.find("\"input_tokens\":12,\"output_tokens\":5") != std::string::npos);
   CHECK(run.body.find("\"error\":\"boom\"") != std::string::npos);
@@ -169,8 +174,9 @@ TEST_CASE_FIXTURE(OtlpFixture, "metrics are stored, summaries counted as rejecte
   start_ready();
   const auto answer = post("/v1/metrics", kMetrics);
   CHECK(answer.status == 200);
-  CHECK(answer.body == "{\"partialSuccess\":{\"rejectedDataPoints\":\"1\",\"errorMessage\":"
-                       "\"exponential histograms and summaries are not kept\"}}");
+  CHECK(answer.body ==
+        "{\"partialSuccess\":{\"rejectedDataPoints\":\"1\",\"errorMessage\":"
+        "\"exponential histograms and summaries are not kept\"}}");
   const auto text = process->metrics.expose();
   for (const char* table : {"gauge", "sum", "histogram"}) {
     CHECK(text.find("nimbus_log_rows_total{table=\"otel_metrics_" + std::string(table) + "\"} 1") !=
@@ -183,8 +189,8 @@ TEST_CASE_FIXTURE(OtlpFixture, "gzip is inflated, and a bomb costs nothing") {
   start_ready();
   CHECK(post("/v1/traces", gzip(kTraces), "application/json", "gzip").status == 200);
   CHECK(evals("/12", viewer).status == 200);
-  const auto bomb = post("/v1/traces", gzip(std::string(kOtlpBytesMax + 1, ' ')), "application/json",
-                         "gzip");
+  const auto bomb =
+      post("/v1/traces", gzip(std::string(kOtlpBytesMax + 1, ' ')), "application/json", "gzip");
   CHECK(bomb.status == 413);
   CHECK(bomb.body.find("\"code\":8") != std::string::npos);
   CHECK(post("/v1/traces", "not gzip", "application/json", "gzip").status == 400);
@@ -205,15 +211,18 @@ TEST_CASE_FIXTURE(OtlpFixture, "OTLP without a credential for it is refused") {
 
 TEST_CASE("a small request that would become an enormous one is cut, and says so") {
   std::string body = "{\"resourceSpans\":[";
-  for (int i = 0; i < 200'000; ++i) body += i == 0 ? "{\"scopeSpans\":[{\"spans\":[{},{}]}]}" : ",{}";
+  for (int i = 0; i < 200'000; ++i)
+    body += i == 0 ? "{\"scopeSpans\":[{\"spans\":[{},{}]}]}" : ",{}";
   body += "]}";
   const auto parsed = parse_otlp_json(OtlpSignal::traces, body);
   REQUIRE(parsed.has_value());
   CHECK(parsed->rejected == 2);
 
-  const std::string ids = R"("traceId":"75cb9f87365ce6a632ac4ae2c7e57186","spanId":"a6b7782b10c0c35f")";
-  std::string wide = R"({"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":{"stringValue":")" +
-                     std::string(60'000, 'x') + R"("}}]},"scopeSpans":[{"spans":[)";
+  const std::string ids =
+      R"("traceId":"75cb9f87365ce6a632ac4ae2c7e57186","spanId":"a6b7782b10c0c35f")";
+  std::string wide =
+      R"({"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":{"stringValue":")" +
+      std::string(60'000, 'x') + R"("}}]},"scopeSpans":[{"spans":[)";
   for (int i = 0; i < 2'000; ++i) wide += (i > 0 ? ",{" : "{") + ids + "}";
   wide += "]}]}]}";
   auto request = parse_otlp_json(OtlpSignal::traces, wide);
@@ -231,7 +240,8 @@ TEST_CASE("a small request that would become an enormous one is cut, and says so
 }
 
 TEST_CASE("values keep their text, whatever their type") {
-  std::string body = R"({"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"kvlistValue":{"values":[
+  std::string body =
+      R"({"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"kvlistValue":{"values":[
     {"key":"a","value":{"intValue":"-9007199254740993"}},{"key":"b","value":{"arrayValue":{"values":[
     {"doubleValue":"NaN"},{"boolValue":false},{"bytesValue":"AQI="},{}]}}}]}},
     "traceId":"dcufhzZc5qYyrErix+VxhgAA","spanId":"short"}]}]}]})";
@@ -250,5 +260,6 @@ TEST_CASE("values nested too deep are refused") {
   CHECK(!parse_otlp_json(OtlpSignal::logs, body).has_value());
   std::string bytes;
   for (int i = 0; i < 40; ++i) bytes = field(5, field(1, bytes));
-  CHECK(!parse_otlp_protobuf(OtlpSignal::logs, field(1, field(2, field(2, field(5, bytes))))).has_value());
+  CHECK(!parse_otlp_protobuf(OtlpSignal::logs, field(1, field(2, field(2, field(5, bytes)))))
+             .has_value());
 }

@@ -98,7 +98,8 @@ TEST_CASE("a set of seqs refuses more ranges than its bound") {
 TEST_CASE_FIXTURE(SpoolFixture, "blocks come back from the spool in order, after a restart too") {
   {
     Spool spool = open();
-    REQUIRE(spool.append({block_of("a", "one"), block_of("b", std::string("\0\n", 2))}).has_value());
+    REQUIRE(
+        spool.append({block_of("a", "one"), block_of("b", std::string("\0\n", 2))}).has_value());
     REQUIRE(spool.append({block_of("c", "three")}).has_value());
     CHECK(spool.sealed().empty());
   }
@@ -113,8 +114,11 @@ TEST_CASE_FIXTURE(SpoolFixture, "blocks come back from the spool in order, after
   CHECK(tokens(spool) == std::vector<std::string>{"d"});
 }
 
-TEST_CASE_FIXTURE(SpoolFixture, "a frame that a crash cut short is left out, the ones before it kept") {
-  { REQUIRE(open().append({block_of("a", "one"), block_of("b", "two")}).has_value()); }
+TEST_CASE_FIXTURE(SpoolFixture,
+                  "a frame that a crash cut short is left out, the ones before it kept") {
+  {
+    REQUIRE(open().append({block_of("a", "one"), block_of("b", "two")}).has_value());
+  }
   std::filesystem::resize_file(only_file(), std::filesystem::file_size(only_file()) - 1);
   uint64_t spoiled = 0;
   CHECK(tokens(open(), &spoiled) == std::vector<std::string>{"a"});
@@ -122,8 +126,11 @@ TEST_CASE_FIXTURE(SpoolFixture, "a frame that a crash cut short is left out, the
 }
 
 TEST_CASE_FIXTURE(SpoolFixture, "a flipped bit costs its own frame and no other") {
-  { REQUIRE(open().append({block_of("a", "one"), block_of("b", "two"), block_of("c", "three")})
-                .has_value()); }
+  {
+    REQUIRE(open()
+                .append({block_of("a", "one"), block_of("b", "two"), block_of("c", "three")})
+                .has_value());
+  }
   std::string bytes;
   {
     std::ifstream file(only_file(), std::ios::binary);
@@ -258,7 +265,8 @@ Task<net::Response> fake_control(net::Request& request) {
   const bool known = request.bearer() == "mine" || request.cookie("nimbus_session") == "mine";
   if (!known) co_return net::problem(401, "who?");
   if (request.parameter("id") != "12") co_return net::problem(404, "no such job");
-  co_return net::Response::json(200, R"({"id":12,"org":"acme","repo":"app","state":"failed","fence":2,
+  co_return net::Response::json(200,
+                                R"({"id":12,"org":"acme","repo":"app","state":"failed","fence":2,
     "exit_code":7,"log":{"last_seq":40},"labels":["x"]})");
 }
 

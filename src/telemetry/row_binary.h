@@ -1,8 +1,8 @@
 // ClickHouse's RowBinary format: what batches are sent as and answers are read from. Values stand
 // one after another without names; writer and reader must agree on the columns.
 //
-// The reader takes bytes from outside: it never reads past the end, and once a read has failed every
-// later one gives zero values and `ok` stays false.
+// The reader takes bytes from outside: it never reads past the end, and once a read has failed
+// every later one gives zero values and `ok` stays false.
 //
 // Threads: values.
 #pragma once

@@ -25,8 +25,8 @@ Task<Result<void>> apply(ClickhouseClient& client, const SchemaMigration& migrat
   row.i64(to_us(clock.now()));
   std::string head = "INSERT INTO migrations (number, name, applied_at)";
   std::string token = "migration-" + std::to_string(migration.number);
-  const InsertOutcome outcome = co_await client.insert(std::move(head), std::move(token), row.take(),
-                                                       std::chrono::seconds(30));
+  const InsertOutcome outcome = co_await client.insert(std::move(head), std::move(token),
+                                                       row.take(), std::chrono::seconds(30));
   if (outcome.kind == InsertOutcome::Kind::stored) co_return Result<void>{};
   co_return fail(Code::unavailable, "recording a migration: " + outcome.message);
 }
@@ -42,8 +42,9 @@ Result<void> check_known(const std::vector<AppliedMigration>& applied) {
     }
     const SchemaMigration& migration = known[static_cast<size_t>(one.number) - 1];
     if (migration.name != one.name) {
-      return fail(Code::conflict, "ClickHouse's migration " + std::to_string(one.number) + " is \"" +
-                                      one.name + "\", not \"" + std::string(migration.name) + "\"");
+      return fail(Code::conflict, "ClickHouse's migration " + std::to_string(one.number) +
+                                      " is \"" + one.name + "\", not \"" +
+                                      std::string(migration.name) + "\"");
     }
   }
   return {};
@@ -106,8 +107,7 @@ Task<Result<void>> set_retention(ClickhouseClient& client, int days) {
     const bool exporters = name.starts_with("otel_");
     std::string sql = "ALTER TABLE " + std::string(name) + " MODIFY TTL toDateTime(" +
                       (exporters ? "IngestedAt" : "ingested_at") + ") + INTERVAL " +
-                      std::to_string(days) +
-                      " DAY SETTINGS materialize_ttl_after_modify = 0";
+                      std::to_string(days) + " DAY SETTINGS materialize_ttl_after_modify = 0";
     CO_TRY(co_await client.run(std::move(sql)));
   }
   co_return Result<void>{};
@@ -116,18 +116,22 @@ Task<Result<void>> set_retention(ClickhouseClient& client, int days) {
 std::string schema_document() {
   std::string text =
       "# ClickHouse schema\n\n"
-      "For those who query Nimbus's telemetry themselves, in Grafana or by SQL. Generated from the\n"
-      "migrations in `src/telemetry/migrations.cc`; a test keeps it so (`NIMBUS_UPDATE_DOCS=1` in the\n"
+      "For those who query Nimbus's telemetry themselves, in Grafana or by SQL. Generated from "
+      "the\n"
+      "migrations in `src/telemetry/migrations.cc`; a test keeps it so (`NIMBUS_UPDATE_DOCS=1` in "
+      "the\n"
       "environment of `telemetry_test` rewrites it).\n\n"
       "The tables live in database `nimbus`, of the embedded engine or of the server that\n"
-      "`telemetry.clickhouse` names. Every table has its owner first in the sorting key: filter by\n"
-      "`lower(org) = 'acme'` (`lower(Org)` in the `otel_` tables) and a query reads that org alone.\n"
+      "`telemetry.clickhouse` names. Every table has its owner first in the sorting key: filter "
+      "by\n"
+      "`lower(org) = 'acme'` (`lower(Org)` in the `otel_` tables) and a query reads that org "
+      "alone.\n"
       "ReplacingMergeTree tables may hold a row twice until a merge after a crash: read them with\n"
       "`FINAL`, or `LIMIT 1 BY` their key, where an exact count matters. Rows are kept for\n"
       "`telemetry.log_retention_days` (90) after they arrived.\n";
   for (const SchemaMigration& migration : schema_migrations()) {
-    text += "\n## " + std::to_string(migration.number) + " " + std::string(migration.name) + "\n\n" +
-            std::string(migration.about) + "\n";
+    text += "\n## " + std::to_string(migration.number) + " " + std::string(migration.name) +
+            "\n\n" + std::string(migration.about) + "\n";
     for (const std::string_view statement : migration.statements) {
       text += "\n```sql\n" + std::string(statement) + "\n```\n";
     }

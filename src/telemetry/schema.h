@@ -1,6 +1,6 @@
-// The ClickHouse schema: numbered migrations of the set "telemetry", recorded in table `migrations`.
-// ClickHouse has no transactions over DDL, so every statement may run twice (IF NOT EXISTS), and a
-// migration is recorded after its last statement.
+// The ClickHouse schema: numbered migrations of the set "telemetry", recorded in table
+// `migrations`. ClickHouse has no transactions over DDL, so every statement may run twice (IF NOT
+// EXISTS), and a migration is recorded after its last statement.
 //
 // docs/CLICKHOUSE_SCHEMA.md is `schema_document()`; a test compares them.
 //
@@ -34,7 +34,8 @@ std::span<const SchemaMigration> schema_migrations();
 
 // Creates the database and applies what is missing; how many migrations that were. conflict: the
 // database is newer than this program, or a recorded migration has another name.
-Task<Result<int>> migrate_schema(ClickhouseClient& client, std::string database, const Clock& clock);
+Task<Result<int>> migrate_schema(ClickhouseClient& client, std::string database,
+                                 const Clock& clock);
 Task<Result<std::vector<AppliedMigration>>> schema_status(ClickhouseClient& client);
 
 // Sets how long rows are kept, counted from their arrival, where it differs from what is there.

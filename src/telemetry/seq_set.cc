@@ -11,9 +11,9 @@ bool SeqSet::add(int64_t first, int64_t last) {
     return true;
   }
   // The ranges that touch [first - 1, last + 1] become one with it.
-  const auto begin = std::lower_bound(
-      ranges_.begin(), ranges_.end(), first,
-      [](const Range& range, int64_t value) { return range.second + 1 < value; });
+  const auto begin =
+      std::lower_bound(ranges_.begin(), ranges_.end(), first,
+                       [](const Range& range, int64_t value) { return range.second + 1 < value; });
   auto end = begin;
   Range joined{first, last};
   for (; end != ranges_.end() && end->first <= last + 1; ++end) {
@@ -47,9 +47,9 @@ void SeqSet::remove(int64_t first, int64_t last) {
 bool SeqSet::contains(int64_t seq) const { return contains_all(seq, seq); }
 
 bool SeqSet::contains_all(int64_t first, int64_t last) const {
-  const auto found = std::lower_bound(
-      ranges_.begin(), ranges_.end(), first,
-      [](const Range& range, int64_t value) { return range.second < value; });
+  const auto found =
+      std::lower_bound(ranges_.begin(), ranges_.end(), first,
+                       [](const Range& range, int64_t value) { return range.second < value; });
   return found != ranges_.end() && found->first <= first && found->second >= last;
 }
 

@@ -17,8 +17,8 @@
 namespace nimbus::telemetry {
 namespace {
 
-// A frame: mark, payload size, CRC-32 of the payload, CRC-32 of the head so far, payload. The mark is
-// the segment's own random number, from its file's name: after a spoiled head the next frame is
+// A frame: mark, payload size, CRC-32 of the payload, CRC-32 of the head so far, payload. The mark
+// is the segment's own random number, from its file's name: after a spoiled head the next frame is
 // found by it, and nobody who sends us bytes can know it and smuggle a frame in.
 constexpr size_t kFrameHeadBytes = 20;
 constexpr size_t kPayloadBytesMax = size_t{40} << 20;  // more than the writer ever holds
@@ -110,8 +110,9 @@ Result<Frame> read_frame(int fd, uint64_t offset, uint64_t mark) {
   const uint64_t found = reader.u64();
   const uint32_t size = reader.u32();
   const uint32_t sum = reader.u32();
-  const bool sound = found == mark && size <= kPayloadBytesMax &&
-                     reader.u32() == checksum(std::string_view(head).substr(0, kFrameHeadBytes - 4));
+  const bool sound =
+      found == mark && size <= kPayloadBytesMax &&
+      reader.u32() == checksum(std::string_view(head).substr(0, kFrameHeadBytes - 4));
   if (!sound) return frame;
   const std::string payload = TRY(read_bytes(fd, offset + kFrameHeadBytes, size));
   if (payload.size() < size) return frame;
@@ -188,7 +189,7 @@ Result<Spool> Spool::open(std::string directory, uint64_t bytes_max) {
   }
   Spool spool(std::move(directory), bytes_max);
   for (const SpoolFile& file : list_files(spool.directory_)) {
-    struct stat status {};
+    struct stat status{};
     if (stat((spool.directory_ + "/" + file.name).c_str(), &status) != 0) continue;
     spool.segments_.push_back({file.number, file.mark, static_cast<uint64_t>(status.st_size)});
   }
@@ -230,7 +231,8 @@ Result<void> Spool::open_segment() {
 
 Result<std::vector<SpoolPlace>> Spool::append(const std::vector<Block>& blocks) {
   size_t size = 0;
-  for (const Block& block : blocks) size += block.data.size() + block.token.size() + kFrameHeadBytes;
+  for (const Block& block : blocks)
+    size += block.data.size() + block.token.size() + kFrameHeadBytes;
   if (bytes_ + size > bytes_max_) {
     return fail(Code::too_large, "the telemetry spool is full (" + std::to_string(bytes_max_) +
                                      " bytes) while ClickHouse is away");
@@ -276,7 +278,7 @@ std::vector<uint64_t> Spool::sealed() const {
 Result<uint64_t> Spool::read(uint64_t segment,
                              const std::function<void(SpoolPlace, Block)>& visit) const {
   const auto [fd, mark] = TRY(open_for_reading(segment));
-  struct stat status {};
+  struct stat status{};
   fstat(fd, &status);
   const auto size = static_cast<uint64_t>(status.st_size);
   uint64_t spoiled = 0;
@@ -285,8 +287,8 @@ Result<uint64_t> Spool::read(uint64_t segment,
     auto frame = read_frame(fd, offset, mark);
     if (frame && frame->block) visit({segment, offset}, std::move(*frame->block));
     if (frame && !frame->block) ++spoiled;
-    Result<uint64_t> next = frame ? Result<uint64_t>(offset + frame->bytes)
-                                  : fail(std::move(frame).error());
+    Result<uint64_t> next =
+        frame ? Result<uint64_t>(offset + frame->bytes) : fail(std::move(frame).error());
     if (next && *next == offset) next = find_frame(fd, offset + 1, size, mark);
     if (!next) {
       close(fd);
@@ -312,7 +314,8 @@ Result<void> Spool::remove(uint64_t segment) {
                                   [segment](const Segment& s) { return s.number == segment; });
   if (found == segments_.end()) return {};
   const std::string path = path_of(found->number, found->mark);
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return fail(errno_error("removing " + path, errno));
+  if (unlink(path.c_str()) != 0 && errno != ENOENT)
+    return fail(errno_error("removing " + path, errno));
   bytes_ -= std::min(bytes_, found->bytes);
   segments_.erase(found);
   return {};
@@ -322,7 +325,7 @@ void Spool::bury(const Block& block) {
   const std::string path = directory_ + "/dead/blocks";
   const int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
   if (fd < 0) return;
-  struct stat status {};
+  struct stat status{};
   fstat(fd, &status);
   // Best effort: it is for finding out why, and the loss is counted and logged elsewhere.
   const bool full = static_cast<uint64_t>(status.st_size) > kDeadBytesMax;

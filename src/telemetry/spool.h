@@ -2,9 +2,9 @@
 // back in order, whole or not at all. Segments are numbered files; the last one is written, the
 // others are sealed and never change again, so replaying one twice gives the same blocks.
 //
-// Promises: what `append` returned success for survives any crash; a frame that a crash cut short, or
-// a flipped bit spoiled, is left out and counted, and the frames before it are kept; the bytes on
-// disk stay under the bound.
+// Promises: what `append` returned success for survives any crash; a frame that a crash cut short,
+// or a flipped bit spoiled, is left out and counted, and the frames before it are kept; the bytes
+// on disk stay under the bound.
 //
 // Threads: reading any; the rest one at a time (the callers run it on blocking threads, in turn).
 #pragma once

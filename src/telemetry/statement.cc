@@ -10,10 +10,9 @@ namespace {
 
 // Settings that a client may give with a statement. Others would be ways around its limits.
 constexpr std::array<std::string_view, 12> kSettings = {
-    "async_insert",          "insert_deduplication_token", "max_block_size",
-    "max_bytes_to_read",     "max_execution_time",         "max_memory_usage",
-    "max_result_bytes",      "max_rows_to_read",           "max_threads",
-    "optimize_read_in_order", "readonly",                  "wait_end_of_query",
+    "async_insert",       "insert_deduplication_token", "max_block_size",   "max_bytes_to_read",
+    "max_execution_time", "max_memory_usage",           "max_result_bytes", "max_rows_to_read",
+    "max_threads",        "optimize_read_in_order",     "readonly",         "wait_end_of_query",
 };
 constexpr size_t kSettingBytesMax = 200;
 

@@ -20,9 +20,9 @@ namespace nimbus::telemetry {
 struct EngineStatement {
   enum class Kind { read, insert, other };
   Kind kind = Kind::other;
-  std::string sql;         // complete, but for inserts: up to where the data's place goes
-  std::string settings;    // " SETTINGS a=1, b='x'" or empty
-  std::string format;      // of the answer, or of the insert's data
+  std::string sql;       // complete, but for inserts: up to where the data's place goes
+  std::string settings;  // " SETTINGS a=1, b='x'" or empty
+  std::string format;    // of the answer, or of the insert's data
   std::vector<std::pair<std::string, std::string>> parameters;
 };
 

@@ -5,16 +5,15 @@ namespace {
 
 // Before the exporter's own columns in every otel_ table.
 #define NIMBUS_OWNER "Org, Repo, JobId, Fence, "
-#define NIMBUS_METRIC                                                                      \
-  NIMBUS_OWNER                                                                             \
-  "ResourceAttributes, ResourceSchemaUrl, ScopeName, ScopeVersion, ScopeAttributes, "      \
-  "ScopeDroppedAttrCount, ScopeSchemaUrl, ServiceName, MetricName, MetricDescription, "    \
+#define NIMBUS_METRIC                                                                   \
+  NIMBUS_OWNER                                                                          \
+  "ResourceAttributes, ResourceSchemaUrl, ScopeName, ScopeVersion, ScopeAttributes, "   \
+  "ScopeDroppedAttrCount, ScopeSchemaUrl, ServiceName, MetricName, MetricDescription, " \
   "MetricUnit, Attributes, StartTimeUnix, TimeUnix, "
 
 std::string_view columns(Table table) {
   switch (table) {
-    case Table::job_logs:
-      return "org, repo, job, fence, stream, seq, ts, text, partial, level";
+    case Table::job_logs: return "org, repo, job, fence, stream, seq, ts, text, partial, level";
     case Table::otel_traces:
       return NIMBUS_OWNER
           "Timestamp, TraceId, SpanId, ParentSpanId, TraceState, SpanName, SpanKind, ServiceName, "
@@ -26,8 +25,7 @@ std::string_view columns(Table table) {
           "Timestamp, TraceId, SpanId, TraceFlags, SeverityText, SeverityNumber, ServiceName, "
           "Body, ResourceSchemaUrl, ResourceAttributes, ScopeSchemaUrl, ScopeName, ScopeVersion, "
           "ScopeAttributes, LogAttributes, EventName";
-    case Table::otel_metrics_gauge:
-      return NIMBUS_METRIC "Value, Flags";
+    case Table::otel_metrics_gauge: return NIMBUS_METRIC "Value, Flags";
     case Table::otel_metrics_sum:
       return NIMBUS_METRIC "Value, Flags, AggregationTemporality, IsMonotonic";
     case Table::otel_metrics_histogram:

@@ -70,8 +70,8 @@ struct Telemetry::State {
         book(parts.loop),
         history(client, writer),
         ingest(book, history, writer),
-        logs({parts.authenticator, ingest, book, history, *parts.jobs, client, writer, parts.metrics,
-              parts.clock, options.follow}),
+        logs({parts.authenticator, ingest, book, history, *parts.jobs, client, writer,
+              parts.metrics, parts.clock, options.follow}),
         otlp({parts.loop, parts.authenticator, book, writer, parts.metrics, parts.clock}),
         evals({parts.authenticator, client}),
         wake(parts.loop) {

@@ -1,5 +1,5 @@
-// The telemetry role: takes jobs' lines and OTLP, keeps them in ClickHouse, and answers for logs and
-// eval results. Owns the embedded engine's process, the spool, and all in between.
+// The telemetry role: takes jobs' lines and OTLP, keeps them in ClickHouse, and answers for logs
+// and eval results. Owns the embedded engine's process, the spool, and all in between.
 //
 //   auto telemetry = TRY(Telemetry::open(options, parts));
 //   telemetry->add_routes(router);
@@ -29,7 +29,7 @@ struct TelemetryOptions {
   std::string database = "nimbus";
   std::string user;
   Secret password;
-  std::string directory;  // the spool; made when absent
+  std::string directory;        // the spool; made when absent
   EngineProcessOptions engine;  // for "embedded:"
   uint64_t spool_bytes_max = uint64_t{1} << 30;
   int retention_days = 90;

@@ -60,8 +60,8 @@ class FakeJobLookup final : public JobLookup {
     const auto viewer = jobs_.viewers.find(credential.authorization);
     if (viewer == jobs_.viewers.end()) co_return fail(Code::unauthenticated, "who?");
     const auto found = jobs_.jobs.find(id.value);
-    const bool seen = found != jobs_.jobs.end() &&
-                      (viewer->second == "*" || viewer->second == found->second.org);
+    const bool seen =
+        found != jobs_.jobs.end() && (viewer->second == "*" || viewer->second == found->second.org);
     if (!seen) co_return fail(Code::not_found, "no such job");
     co_return found->second;
   }
@@ -86,8 +86,8 @@ struct Process {
 
   Process(TelemetryOptions options, access::AccessFixture& access, FakeJobs& jobs) {
     auto opened = Telemetry::open(
-        std::move(options), {loop, access.authenticator, metrics, access.clock,
-                             std::make_unique<FakeJobLookup>(jobs)});
+        std::move(options),
+        {loop, access.authenticator, metrics, access.clock, std::make_unique<FakeJobLookup>(jobs)});
     INFO((opened ? std::string() : opened.error().message));
     REQUIRE(opened.has_value());
     telemetry = std::move(*opened);
@@ -116,8 +116,7 @@ struct Process {
     return run(poll(std::move(done), patience));
   }
   bool wait_ready() {
-    return wait_until(
-        [this] { return telemetry->health().status == TelemetryHealth::Status::ok; });
+    return wait_until([this] { return telemetry->health().status == TelemetryHealth::Status::ok; });
   }
 
   net::ClientResponse send(std::string method, std::string path, std::string bearer,
@@ -164,9 +163,8 @@ struct TelemetryFixture {
   std::unique_ptr<Process> process;
 
   TelemetryFixture() {
-    jobs.viewers = {{"Bearer " + viewer, "acme"},
-                    {"Bearer " + foreign, "globex"},
-                    {"Bearer " + admin, "*"}};
+    jobs.viewers = {
+        {"Bearer " + viewer, "acme"}, {"Bearer " + foreign, "globex"}, {"Bearer " + admin, "*"}};
   }
   ~TelemetryFixture() {
     process.reset();
@@ -221,8 +219,9 @@ struct TelemetryFixture {
   }
 
   static std::string line(int64_t seq, std::string_view text = "hello") {
-    return "{\"ts\":" + std::to_string(1'700'000'000'000'000'000 + seq) + ",\"seq\":" +
-           std::to_string(seq) + ",\"stream\":\"stdout\",\"text\":\"" + std::string(text) + "\"}\n";
+    return "{\"ts\":" + std::to_string(1'700'000'000'000'000'000 + seq) +
+           ",\"seq\":" + std::to_string(seq) + ",\"stream\":\"stdout\",\"text\":\"" +
+           std::string(text) + "\"}\n";
   }
   static std::string lines(int64_t first, int64_t last) {
     std::string body;

@@ -15,8 +15,8 @@ Duration steady_now() {
   return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
 }
 
-// Blocks that were never sent join into larger ones of the same table. The same segment always gives
-// the same blocks and tokens, so a replay that was cut short can begin again.
+// Blocks that were never sent join into larger ones of the same table. The same segment always
+// gives the same blocks and tokens, so a replay that was cut short can begin again.
 std::vector<Block> merge_blocks(std::vector<Block> blocks) {
   std::vector<Block> merged;
   std::map<Table, size_t> open;  // index in `merged` of the table's block that still grows
@@ -82,13 +82,11 @@ Writer::Counters& Writer::counters(Table table) {
   if (found != counters_.end()) return found->second;
   const Metrics::Labels labels = {{"table", std::string(to_string(table))}};
   return counters_
-      .emplace(table,
-               Counters{metrics_.counter("nimbus_log_rows_total", "Rows accepted.", labels),
-                        metrics_.counter("nimbus_log_rows_spooled_total",
-                                         "Rows that went to the spool first.", labels),
-                        metrics_.counter("nimbus_log_rows_dropped_total",
-                                         "Rows that ClickHouse refused for good.",
-                                         labels)})
+      .emplace(table, Counters{metrics_.counter("nimbus_log_rows_total", "Rows accepted.", labels),
+                               metrics_.counter("nimbus_log_rows_spooled_total",
+                                                "Rows that went to the spool first.", labels),
+                               metrics_.counter("nimbus_log_rows_dropped_total",
+                                                "Rows that ClickHouse refused for good.", labels)})
       .first->second;
 }
 
@@ -114,7 +112,8 @@ void Writer::note_spoiled(uint64_t segment, uint64_t frames) {
 Task<Result<void>> Writer::write(RowBatch batch) {
   if (batch.rows == 0) co_return Result<void>{};
   if (queued_bytes_ + batch.data.size() > kQueuedBytesMax) {
-    co_return fail(Code::unavailable, "too much telemetry waits to be stored", "send it again later");
+    co_return fail(Code::unavailable, "too much telemetry waits to be stored",
+                   "send it again later");
   }
   queued_bytes_ += batch.data.size();
   Queue& queue = queues_[batch.table];

@@ -35,8 +35,8 @@ class Writer {
   // Reads what an earlier process left in the spool. Blocks: at start-up, before the first write.
   Result<void> load();
 
-  // unavailable: too much waits already, or neither ClickHouse nor the spool can take it now; send it
-  // again later. Its hint is kDiskFull when that is because of a full disk.
+  // unavailable: too much waits already, or neither ClickHouse nor the spool can take it now; send
+  // it again later. Its hint is kDiskFull when that is because of a full disk.
   Task<Result<void>> write(RowBatch batch);
   static constexpr std::string_view kDiskFull = "free some disk space";
 

@@ -1,5 +1,5 @@
-// HTTP messages from outside, as both ends read them: the scan of the head, Beast behind it, bodies.
-// The same bytes must be the same message, or none, however they are cut into pieces.
+// HTTP messages from outside, as both ends read them: the scan of the head, Beast behind it,
+// bodies. The same bytes must be the same message, or none, however they are cut into pieces.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -59,7 +59,8 @@ Seen read_message(std::string_view input, size_t step) {
     buffer.erase(0, parser.feed(buffer, ec));
   }
   seen.done = parser.is_done();
-  // A refused or unfinished body may have been taken to different points, and its fault be found later.
+  // A refused or unfinished body may have been taken to different points, and its fault be found
+  // later.
   if (!seen.done) seen.body.clear();
   return seen;
 }

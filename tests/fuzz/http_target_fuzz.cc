@@ -19,7 +19,8 @@ namespace {
 Router make_router() {
   const Handler nothing = [](Request&) -> Task<Response> { co_return Response::empty(204); };
   Router router;
-  for (const char* pattern : {"/", "/a", "/a/{b}", "/a/{b}/c", "/{x}/{y}/{z}", "/files/{path...}"}) {
+  for (const char* pattern :
+       {"/", "/a", "/a/{b}", "/a/{b}/c", "/{x}/{y}/{z}", "/files/{path...}"}) {
     router.get(pattern, nothing);
   }
   return router;

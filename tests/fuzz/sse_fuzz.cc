@@ -1,5 +1,5 @@
-// Server-sent events: any bytes are taken, cut anyhow, with the same events; and what sse_event writes
-// is read back.
+// Server-sent events: any bytes are taken, cut anyhow, with the same events; and what sse_event
+// writes is read back.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -22,7 +22,7 @@ constexpr std::string_view kInsert =
     "started_us) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, 0, 0, 0, $9, $10, $11, $12, $13, $14, $15, $16, "
     "$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33) "
-    "ON CONFLICT (github_job_id, github_run_attempt) DO NOTHING RETURNING id";
+    "ON CONFLICT (github_job_id, github_run_attempt) DO NOTHING";
 
 constexpr std::string_view kHeadColumns =
     "id, org, state, reason, held, fence, tries, tries_max, moves, event_seq, cancel_requested, "
@@ -185,9 +185,7 @@ Result<std::optional<int64_t>> insert_row(db::Transaction& tx, const Job& job,
                                                 words(facts.conclusion),
                                                 words(facts.runner_name),
                                                 start.started_at};
-  const Rows rows = TRY(tx.query_with(kInsert, parameters));
-  if (rows.empty()) return std::nullopt;
-  return rows.front().integer(0);
+  return tx.insert_with(kInsert, parameters);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 // Not here: what is stored (each role's migrations and stores).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -80,13 +81,18 @@ class Transaction {
   // Runs a statement; the number of rows it changed. conflict: a unique or foreign key refused it.
   template <typename... Args>
   Result<int64_t> run(std::string_view sql, const Args&... args) {
-    const std::vector<Parameter> parameters{Parameter(args)...};
+    const std::array<Parameter, sizeof...(Args)> parameters{Parameter(args)...};
     return run_with(sql, parameters);
   }
+  // Inserts one row into a table numbered by the engine (`id INTEGER PRIMARY KEY`): its number, or
+  // nullopt when the statement's ON CONFLICT DO NOTHING held it back. Cheaper than RETURNING, for
+  // which SQLite opens a temporary table and a statement journal each time.
+  virtual Result<std::optional<int64_t>> insert_with(std::string_view sql,
+                                                     std::span<const Parameter> parameters) = 0;
   // All rows of an answer (also of a statement with RETURNING).
   template <typename... Args>
   Result<Rows> query(std::string_view sql, const Args&... args) {
-    const std::vector<Parameter> parameters{Parameter(args)...};
+    const std::array<Parameter, sizeof...(Args)> parameters{Parameter(args)...};
     return query_with(sql, parameters);
   }
   // The first row, or nullopt.

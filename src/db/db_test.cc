@@ -132,6 +132,25 @@ TEST_CASE("concurrent writes share commits and all arrive") {
   CHECK(store.database->stats().commits - commits_before < kWrites);
 }
 
+TEST_CASE("an insert gives the row's number, or nothing where a conflict held it back") {
+  Store store;
+  REQUIRE(store.run("CREATE TABLE t (id INTEGER PRIMARY KEY, a BIGINT UNIQUE)").has_value());
+  const auto written = store.database->write_now([](Transaction& tx) -> Result<void> {
+    constexpr std::string_view kSql = "INSERT INTO t (a) VALUES ($1) ON CONFLICT (a) DO NOTHING";
+    const Parameter seven[] = {7};
+    const Parameter eight[] = {8};
+    const auto first = TRY(tx.insert_with(kSql, seven));
+    REQUIRE(first.has_value());
+    CHECK(TRY(tx.find("SELECT a FROM t WHERE id = $1", *first))->integer(0) == 7);
+    CHECK(!TRY(tx.insert_with(kSql, seven)).has_value());
+    const auto second = TRY(tx.insert_with(kSql, eight));
+    REQUIRE(second.has_value());
+    CHECK(*second != *first);
+    return {};
+  });
+  CHECK(written.has_value());
+}
+
 TEST_CASE("a read does not see what a later write changes") {
   Store store;
   REQUIRE(store.run("CREATE TABLE t (a BIGINT)").has_value());

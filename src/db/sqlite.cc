@@ -95,6 +95,13 @@ class Connection final : public Transaction {
     return sqlite3_changes64(handle_);
   }
 
+  Result<std::optional<int64_t>> insert_with(std::string_view sql,
+                                             std::span<const Parameter> parameters) override {
+    const int64_t inserted = TRY(run_with(sql, parameters));
+    if (inserted == 0) return std::nullopt;
+    return sqlite3_last_insert_rowid(handle_);
+  }
+
   Result<Rows> query_with(std::string_view sql, std::span<const Parameter> parameters) override {
     TRY(open_unit());
     sqlite3_stmt* statement = TRY(prepared(sql));

@@ -1,6 +1,7 @@
 #include "access/job_token.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 
 #include "access/scope.h"
@@ -25,6 +26,9 @@ constexpr size_t kScopesMax = 32;
 constexpr size_t kCacheScopesMax = 16;
 constexpr size_t kRefBytesMax = 1024;
 constexpr size_t kBackendIdBytesMax = 128;
+constexpr size_t kEventBytesMax = 64;
+constexpr std::array<std::string_view, 5> kTrusts = {"branch", "pull_request", "fork", "unproven",
+                                                     "native"};
 constexpr int kPermissionRead = 1;
 constexpr int kPermissionWrite = 2;
 
@@ -83,6 +87,18 @@ Result<void> check_header(std::string_view encoded) {
   return {};
 }
 
+Result<Trust> parse_trust(const json::object& payload, const JobClaims& claims) {
+  if (const auto name = TRY(find_text(payload, "trust"))) {
+    const auto trust = find_trust(*name);
+    if (!trust) return fail(Code::bad_request, "claim 'trust'");
+    return *trust;
+  }
+  const bool isolated = std::any_of(
+      claims.cache_scopes.begin(), claims.cache_scopes.end(),
+      [](const CacheScope& scope) { return scope.write && is_isolated_ref(scope.ref); });
+  return isolated ? Trust::unproven : Trust::native;
+}
+
 struct Payload {
   JobClaims claims;
   Time not_before;
@@ -107,6 +123,9 @@ Result<Payload> parse_payload(std::string_view encoded) {
   if (claims.scopes.size() > kScopesMax) return fail(Code::bad_request, "too many scopes");
   TRY(parse_results_scope(TRY(read_text(payload, "scp")), claims));
   claims.cache_scopes = TRY(parse_cache_scopes(TRY(read_text(payload, "ac"))));
+  claims.event = TRY(find_text(payload, "event")).value_or("");
+  if (claims.event.size() > kEventBytesMax) return fail(Code::bad_request, "claim 'event'");
+  claims.trust = TRY(parse_trust(payload, claims));
   constexpr int64_t kSecondsMax = int64_t{1} << 40;  // keeps microseconds within 64 bits
   claims.issued_at = from_us(TRY(read_int(payload, "iat", 0, kSecondsMax)) * 1'000'000);
   claims.expires_at = from_us(TRY(read_int(payload, "exp", 0, kSecondsMax)) * 1'000'000);
@@ -115,6 +134,18 @@ Result<Payload> parse_payload(std::string_view encoded) {
 }
 
 }  // namespace
+
+std::string_view to_string(Trust trust) { return kTrusts[static_cast<size_t>(trust)]; }
+
+std::optional<Trust> find_trust(std::string_view name) {
+  const auto found = std::find(kTrusts.begin(), kTrusts.end(), name);
+  if (found == kTrusts.end()) return std::nullopt;
+  return static_cast<Trust>(found - kTrusts.begin());
+}
+
+bool is_isolated_ref(std::string_view ref) {
+  return ref.starts_with("refs/pull/") || ref.starts_with("refs/nimbus/");
+}
 
 bool JobClaims::has_scope(std::string_view scope) const {
   return std::find(scopes.begin(), scopes.end(), scope) != scopes.end();
@@ -131,13 +162,16 @@ JobClaims make_job_claims(const JobClaimsInput& input) {
                            kScopeRegistryPull, kScopeRegistryPush}) {
     claims.scopes.emplace_back(scope);
   }
-  const std::string own = input.ref.empty() ? std::string(kRefOfRefless) : input.ref;
+  const std::string& wanted = input.cache_ref.empty() ? input.ref : input.cache_ref;
+  const std::string own = wanted.empty() ? std::string(kRefOfRefless) : wanted;
   claims.cache_scopes.push_back({own, true, true});
   for (const std::string& ref : {input.base_ref, input.default_ref}) {
     const bool known = std::any_of(claims.cache_scopes.begin(), claims.cache_scopes.end(),
                                    [&](const CacheScope& scope) { return scope.ref == ref; });
     if (!ref.empty() && !known) claims.cache_scopes.push_back({ref, true, false});
   }
+  claims.event = input.event.substr(0, kEventBytesMax);
+  claims.trust = input.trust;
   claims.job_backend_id = to_string(input.job);
   claims.run_backend_id = input.run_id == 0 ? claims.job_backend_id : std::to_string(input.run_id);
   claims.issued_at = input.now;
@@ -170,6 +204,8 @@ std::string JobTokens::sign(const JobClaims& claims) const {
       {"scopes", std::move(scopes)},
       {"scp", std::string(kResultsScope) + claims.run_backend_id + ":" + claims.job_backend_id},
       {"ac", cache_scopes_text(claims.cache_scopes)},
+      {"event", claims.event},
+      {"trust", to_string(claims.trust)},
       {"iat", to_seconds(claims.issued_at)},
       {"exp", to_seconds(claims.expires_at)},
   };

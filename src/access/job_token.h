@@ -9,6 +9,7 @@
 // Threads: any; a JobTokens never changes.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,20 @@ struct CacheScope {
   bool operator==(const CacheScope&) const = default;
 };
 
+// How far what a job writes may be believed, and why. Control decides it when it makes the token.
+//
+//   branch        a run that only somebody who may push to the branch could start
+//   pull_request  a pull request from within the repository
+//   fork          a pull request from a fork
+//   unproven      a run of GitHub's of which nobody said what started it, or strangers could
+//   native        an operator's own job
+enum class Trust { branch, pull_request, fork, unproven, native };
+std::string_view to_string(Trust trust);
+std::optional<Trust> find_trust(std::string_view name);
+
+// Refs that no branch's job ever reads: of pull requests and of single runs.
+bool is_isolated_ref(std::string_view ref);
+
 struct JobClaims {
   std::string org;
   std::string repo;
@@ -53,6 +68,10 @@ struct JobClaims {
   model::Fence fence;
   std::vector<std::string> scopes;
   std::vector<CacheScope> cache_scopes;  // in the order they are searched; at most one writable
+  // What started it ("push"; "" when unknown or native), and what that makes of it. A token without
+  // the claim is `native` or, when it writes to an isolated ref, `unproven`.
+  std::string event;
+  Trust trust = Trust::unproven;
   // The ids in `scp` "Actions.Results:RUN:JOB", which artifact clients send back in every call.
   std::string run_backend_id;
   std::string job_backend_id;
@@ -62,17 +81,21 @@ struct JobClaims {
   bool has_scope(std::string_view scope) const;
 };
 
-// The claims of a job with every scope. Its own ref is writable; `base_ref` and `default_ref` (may
-// be empty) are read only. Without a run of GitHub's the job's own id stands for both ids in `scp`.
+// The claims of a job with every scope. Cache entries go to `cache_ref`, or to the job's own ref
+// when that is empty; `base_ref` and `default_ref` (may be empty) are read only. Without a run of
+// GitHub's the job's own id stands for both ids in `scp`.
 struct JobClaimsInput {
   std::string org;
   std::string repo;
   std::string ref;
+  std::string cache_ref = {};
   std::string base_ref;
   std::string default_ref;
   model::JobId job;
   model::Fence fence;
   int64_t run_id = 0;  // GitHub's; 0: a native job
+  std::string event = {};
+  Trust trust = Trust::native;
   Time now;
   Time expires_at;
 };

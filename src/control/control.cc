@@ -8,6 +8,7 @@
 #include "control/job_orders.h"
 #include "control/job_routes.h"
 #include "control/lease_routes.h"
+#include "control/standing.h"
 
 namespace nimbus::control {
 namespace {
@@ -224,7 +225,8 @@ Task<void> Control::housekeep() {
   std::function<Result<int64_t>(db::Transaction&)> work =
       [now](db::Transaction& tx) -> Result<int64_t> {
     const int64_t deliveries = TRY(forget_deliveries(tx, now, kForgottenAtOnce));
-    return deliveries + TRY(forget_requests(tx, now, kForgottenAtOnce));
+    const int64_t runs = TRY(forget_runs(tx, now, kForgottenAtOnce));
+    return deliveries + runs + TRY(forget_requests(tx, now, kForgottenAtOnce));
   };
   // Small steps, so that intake is never held up behind a large deletion.
   while (!*stopped_) {

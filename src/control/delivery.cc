@@ -6,6 +6,7 @@
 #include "api/json_text.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "control/standing.h"
 
 namespace nimbus::control {
 namespace {
@@ -165,6 +166,10 @@ Result<DeliveryOutcome> update_known(db::Transaction& tx, const Delivery& delive
 
 Result<DeliveryOutcome> act(db::Transaction& tx, const OrgStore& orgs, const Delivery& delivery,
                             const std::optional<std::string>& known_org) {
+  if (delivery.workflow_run) {
+    TRY(remember_run(tx, *delivery.workflow_run, delivery.received_at));
+    return DeliveryOutcome{};
+  }
   if (!delivery.workflow_job) return DeliveryOutcome{};
   const WorkflowJob& event = *delivery.workflow_job;
   std::optional<std::string> org = known_org;

@@ -23,6 +23,7 @@
 #include "control/labels.h"
 #include "control/org_store.h"
 #include "control/workflow_job.h"
+#include "control/workflow_run.h"
 
 namespace nimbus::control {
 
@@ -56,6 +57,7 @@ struct Delivery {
   std::string owner;
   std::string repo;
   Time received_at;
+  std::optional<WorkflowRun> workflow_run;
   std::optional<WorkflowJob> workflow_job;
   std::optional<Job> job;  // what a queued delivery makes; nullopt: its labels are not for us
 };

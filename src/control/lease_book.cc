@@ -103,26 +103,29 @@ LeaseBook::LeaseBook(Parts parts)
       stale_(parts.metrics.counter("nimbus_stale_fences_total",
                                    "Renewals and reports refused because their lease was over.")) {}
 
-Assignment LeaseBook::assignment(Job job, Time now, Time expires_at) const {
+Assignment LeaseBook::assignment(Leased leased, Time now, Time expires_at) const {
+  const Standing& standing = leased.standing;
   access::JobClaimsInput input;
-  input.org = job.org;
-  input.repo = job.repo;
-  input.ref = job.ref.value_or("");
-  if (job.github && !job.github->default_branch.empty()) {
-    input.default_ref = "refs/heads/" + job.github->default_branch;
-  }
-  input.job = {job.id};
-  input.fence = {job.fence};
-  input.run_id = job.github ? job.github->run_id : 0;
+  input.org = leased.job.org;
+  input.repo = leased.job.repo;
+  input.ref = leased.job.ref.value_or("");
+  input.cache_ref = standing.cache_ref;
+  input.base_ref = standing.base_ref;
+  input.default_ref = standing.default_ref;
+  input.job = {leased.job.id};
+  input.fence = {leased.job.fence};
+  input.run_id = standing.run_id;
+  input.event = standing.event;
+  input.trust = standing.trust;
   input.now = now;
   input.expires_at = expires_at;
   std::string token = parts_.job_tokens.sign(access::make_job_claims(input));
-  return {std::move(job), expires_at, std::move(token)};
+  return {std::move(leased.job), expires_at, std::move(token)};
 }
 
 // What a grant's transaction found out.
 struct LeaseBook::Granted {
-  std::vector<std::pair<Pick, Job>> jobs;
+  std::vector<std::pair<Pick, Leased>> jobs;
   std::vector<Pick> gone;  // no longer queued
   std::vector<Pick> held;  // no token was left
   std::vector<std::pair<std::string, access::Bucket>> buckets;
@@ -153,7 +156,8 @@ Task<Result<std::vector<Assignment>>> LeaseBook::grant(std::string agent, std::v
           granted.gone.push_back(pick);
           continue;
         }
-        granted.jobs.emplace_back(pick, std::move(*job));
+        Standing standing = TRY(find_standing(tx, *job));
+        granted.jobs.emplace_back(pick, Leased{std::move(*job), std::move(standing)});
       }
     }
     return granted;
@@ -168,11 +172,12 @@ Task<Result<std::vector<Assignment>>> LeaseBook::grant(std::string agent, std::v
   for (const Pick& pick : outcome->held) board.queue().give_back(pick);
   for (const auto& [org, bucket] : outcome->buckets) board.queue().set_bucket(org, bucket);
   std::vector<Assignment> assignments;
-  for (auto& [pick, job] : outcome->jobs) {
+  for (auto& [pick, leased] : outcome->jobs) {
+    const Job& job = leased.job;
     const JobChange change{job.id, job.org,   JobState::queued, JobState::leased,     false,
                            false,  job.fence, job.resources,    pick.ticket.queued_at};
     board.granted(change, {job.id, job.fence, agent, job.org, deadline, false, false});
-    assignments.push_back(assignment(std::move(job), now, claim.expires_at));
+    assignments.push_back(assignment(std::move(leased), now, claim.expires_at));
     granted_.add();
   }
   co_return assignments;
@@ -190,22 +195,28 @@ Task<Result<std::vector<Assignment>>> LeaseBook::repeat(std::string agent,
   if (lost.empty()) co_return assignments;
   const Time now = parts_.clock.now();
   const Time expires_at = now + parts_.ttl;
-  std::function<Result<std::vector<Job>>(db::Transaction&)> work =
-      [lost, expires_at](db::Transaction& tx) -> Result<std::vector<Job>> {
+  std::function<Result<std::vector<Leased>>(db::Transaction&)> work =
+      [lost, expires_at](db::Transaction& tx) -> Result<std::vector<Leased>> {
     for (const int64_t job : lost) {
       TRY(tx.run("UPDATE jobs SET lease_expires_us = $1 WHERE id = $2 AND state = 'leased'",
                  expires_at, job));
     }
-    return find_jobs(tx, lost);
+    std::vector<Leased> leased;
+    for (Job& job : TRY(find_jobs(tx, lost))) {
+      Standing standing = TRY(find_standing(tx, job));
+      leased.push_back({std::move(job), std::move(standing)});
+    }
+    return leased;
   };
-  CO_TRY_ASSIGN(std::vector<Job> jobs,
-                co_await parts_.writer.write<std::vector<Job>>(std::move(work)));
-  for (Job& job : jobs) {
+  CO_TRY_ASSIGN(std::vector<Leased> found,
+                co_await parts_.writer.write<std::vector<Leased>>(std::move(work)));
+  for (Leased& leased : found) {
+    const Job& job = leased.job;
     LiveLease* lease = parts_.board.leases().find(job.id);
     if (lease == nullptr || lease->fence != job.fence || job.state != JobState::leased) continue;
     lease->deadline = parts_.clock.steady() + parts_.ttl;
     log_info("assignment repeated", {{"job", job.id}, {"fence", job.fence}, {"agent", agent}});
-    assignments.push_back(assignment(std::move(job), now, expires_at));
+    assignments.push_back(assignment(std::move(leased), now, expires_at));
   }
   co_return assignments;
 }
@@ -222,17 +233,20 @@ Task<Result<Renewal>> LeaseBook::renew(int64_t job, int64_t fence, std::string a
   const Time now = parts_.clock.now();
   const Time expires_at = now + parts_.ttl;
   const Duration deadline = parts_.clock.steady() + parts_.ttl;
-  std::function<Result<std::optional<Job>>(db::Transaction&)> work =
-      [=](db::Transaction& tx) -> Result<std::optional<Job>> {
+  std::function<Result<std::optional<Leased>>(db::Transaction&)> work =
+      [=](db::Transaction& tx) -> Result<std::optional<Leased>> {
     const int64_t changed = TRY(
         tx.run("UPDATE jobs SET lease_expires_us = $1 WHERE id = $2 AND fence = $3 AND agent = $4 "
                "AND state IN ('leased', 'running')",
                expires_at, job, fence, agent));
     if (changed == 0) return std::nullopt;
-    return find_job(tx, job);
+    auto found = TRY(find_job(tx, job));
+    if (!found) return std::nullopt;
+    Standing standing = TRY(find_standing(tx, *found));
+    return Leased{std::move(*found), std::move(standing)};
   };
-  CO_TRY_ASSIGN(std::optional<Job> renewed,
-                co_await parts_.writer.write<std::optional<Job>>(std::move(work)));
+  CO_TRY_ASSIGN(std::optional<Leased> renewed,
+                co_await parts_.writer.write<std::optional<Leased>>(std::move(work)));
   if (!renewed) {
     count_stale(job, fence, agent);
     co_return fail(
@@ -240,7 +254,7 @@ Task<Result<Renewal>> LeaseBook::renew(int64_t job, int64_t fence, std::string a
         "the lease is over: fence " + std::to_string(fence) + " is not the job's running execution",
         "stop the execution");
   }
-  Renewal renewal{expires_at, renewed->cancel_requested, {}};
+  Renewal renewal{expires_at, renewed->job.cancel_requested, {}};
   if (LiveLease* lease = parts_.board.leases().find(job); lease != nullptr) {
     lease->deadline = std::max(lease->deadline, deadline);
     lease->acknowledged = true;

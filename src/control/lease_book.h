@@ -20,9 +20,16 @@
 #include "control/batch_writer.h"
 #include "control/board.h"
 #include "control/job_store.h"
+#include "control/standing.h"
 #include "db/database.h"
 
 namespace nimbus::control {
+
+// A job that is leased, and what its token may say of it.
+struct Leased {
+  Job job;
+  Standing standing;
+};
 
 struct Assignment {
   Job job;
@@ -94,7 +101,7 @@ class LeaseBook {
 
  private:
   struct Granted;
-  Assignment assignment(Job job, Time now, Time expires_at) const;
+  Assignment assignment(Leased leased, Time now, Time expires_at) const;
   Task<void> end(int64_t job, int64_t fence, std::string why);
 
   Parts parts_;

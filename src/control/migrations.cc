@@ -113,12 +113,30 @@ CREATE TABLE github_owners (
 CREATE UNIQUE INDEX github_owners_by_org ON github_owners (lower(org));
 )sql";
 
+// github_runs: what `workflow_run` events said (standing.h). Kept by owner, because a run's event
+// may come before the first job makes the owner an org.
+constexpr std::string_view kRuns = R"sql(
+CREATE TABLE github_runs (
+  owner_id BIGINT NOT NULL,
+  repo TEXT NOT NULL,
+  run_id BIGINT NOT NULL,
+  event TEXT NOT NULL,
+  trust TEXT NOT NULL,
+  cache_ref TEXT NOT NULL,
+  base_ref TEXT NOT NULL,
+  seen_us BIGINT NOT NULL,
+  PRIMARY KEY (owner_id, repo, run_id)
+) WITHOUT ROWID;
+CREATE INDEX github_runs_by_time ON github_runs (seen_us);
+)sql";
+
 }  // namespace
 
 const db::MigrationSet& control_migrations() {
-  static constexpr std::array<db::Migration, 2> kMigrations = {
+  static constexpr std::array<db::Migration, 3> kMigrations = {
       db::Migration{1, "jobs", kJobs},
       db::Migration{2, "deliveries", kDeliveries},
+      db::Migration{3, "runs of GitHub's", kRuns},
   };
   static constexpr db::MigrationSet kSet{"control", kMigrations};
   return kSet;

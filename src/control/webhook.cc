@@ -21,6 +21,7 @@ constexpr size_t kDigestHexBytes = 64;
 constexpr size_t kMarkDigestBytes = 16;
 constexpr int kRefusalsLoggedMax = 10;  // a second
 constexpr std::string_view kWorkflowJob = "workflow_job";
+constexpr std::string_view kWorkflowRun = "workflow_run";
 
 // The header's value when it stands there exactly once.
 std::optional<std::string_view> find_single(const net::Headers& headers, std::string_view name) {
@@ -205,6 +206,9 @@ std::optional<Webhook::Refusal> Webhook::verify(const net::Request& request, con
 
 Result<void> Webhook::read_body(const net::Request& request, Time now, Delivery& delivery) const {
   if (delivery.event != kWorkflowJob) {
+    if (delivery.event == kWorkflowRun) {
+      delivery.workflow_run = TRY(parse_workflow_run(request.body));
+    }
     OtherEvent event = TRY(parse_other_event(request.body));
     delivery.action = std::move(event.action);
     delivery.owner = std::move(event.owner);

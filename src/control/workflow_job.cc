@@ -1,11 +1,9 @@
 #include "control/workflow_job.h"
 
-#include <simdjson.h>
-
 #include <array>
 
-#include "base/json.h"
 #include "base/text.h"
+#include "control/json_document.h"
 #include "control/labels.h"
 
 namespace nimbus::control {
@@ -17,46 +15,10 @@ using Object = simdjson::dom::object;
 constexpr std::array<std::string_view, 4> kRanks = {"waiting", "queued", "in_progress",
                                                     "completed"};
 constexpr size_t kTextBytesMax = 1024;  // GitHub's names are shorter
-constexpr size_t kParserBytesKept = size_t{256} << 10;
 
 tl::unexpected<Error> wrong(std::string_view field, std::string_view what) {
   return fail(Code::bad_request, "field '" + std::string(field) + "' " + std::string(what));
 }
-
-// Parses with the thread's own buffers; those that a rare large body needed are not kept.
-class Document {
- public:
-  Result<Object> parse(std::string_view body) {
-    // simdjson skips a byte order mark in some versions; JSON text has none (RFC 8259 §8.1).
-    if (body.starts_with("\xef\xbb\xbf")) return malformed("it begins with a byte order mark");
-    simdjson::dom::parser& parser = kept();
-    if (parser.max_depth() != kJsonDepthMax) {
-      if (parser.allocate(kParserBytesKept / 16, kJsonDepthMax) != simdjson::SUCCESS) {
-        return fail(Code::unavailable, "out of memory");
-      }
-    }
-    Element root;
-    if (const auto error = parser.parse(body.data(), body.size()).get(root)) {
-      return malformed(simdjson::error_message(error));
-    }
-    Object object;
-    if (root.get_object().get(object) != simdjson::SUCCESS) return malformed("it is not an object");
-    return object;
-  }
-
-  ~Document() {
-    if (kept().capacity() > kParserBytesKept) kept() = simdjson::dom::parser();
-  }
-
- private:
-  static simdjson::dom::parser& kept() {
-    static thread_local simdjson::dom::parser parser;
-    return parser;
-  }
-  static tl::unexpected<Error> malformed(std::string_view what) {
-    return fail(Code::bad_request, "the body is not valid JSON: " + std::string(what));
-  }
-};
 
 // The fields of one object by name, each once; the rest of the object is passed over.
 template <size_t N>

@@ -89,12 +89,7 @@ async function runUnits() {
   const queue = unitPrograms().filter(wanted);
   const worker = async () => {
     for (let file = queue.shift(); file; file = queue.shift()) {
-      let result = await run(file, [], root);
-      if (countDoctest(result).failed) {
-        // Said aloud, so that a test that fails now and then is seen and mended.
-        console.log(`again  ${path.basename(file)}, which failed once:\n${result.output.slice(-4000)}`);
-        result = await run(file, [], root);
-      }
+      const result = await run(file, [], root);
       report(path.basename(file), result, countDoctest(result));
     }
   };

@@ -13,7 +13,7 @@ constexpr BucketRate kFailuresPerPeer{1.0, 50.0};
 // that a good credential behind the same proxy still gets in.
 constexpr BucketRate kLookupsOfFailing{20.0, 20.0};
 constexpr BucketRate kMisusesAudited{1.0 / 60, 5.0};
-constexpr size_t kAuthorizationBytesMax = 12 * 1024;
+constexpr size_t kAuthorizationBytesMax = size_t{12} << 10;
 
 // What a request shows: a token, a cookie, or nothing.
 struct Shown {

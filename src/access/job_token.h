@@ -26,7 +26,7 @@ class HmacKey;
 
 namespace nimbus::access {
 
-constexpr size_t kJobTokenBytesMax = 8 * 1024;
+constexpr size_t kJobTokenBytesMax = size_t{8} << 10;
 constexpr Duration kJobTokenLeeway = std::chrono::seconds(5);  // of clocks between hosts
 constexpr size_t kJobTokenKeyBytesMin = 32;
 

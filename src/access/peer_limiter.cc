@@ -9,7 +9,7 @@ namespace {
 
 // What one host usually owns: an IPv4 address, or the /64 of an IPv6 one.
 std::string network_of(std::string_view peer) {
-  const std::string text(peer.substr(0, INET6_ADDRSTRLEN));
+  std::string text(peer.substr(0, INET6_ADDRSTRLEN));
   std::array<char, 16> bytes{};
   if (inet_pton(AF_INET6, text.c_str(), bytes.data()) != 1) return text;
   constexpr std::string_view kMappedPrefix("\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);

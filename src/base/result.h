@@ -83,6 +83,8 @@ T take(Result<T>&& result) {
 #define NIMBUS_CONCAT_INNER(a, b) a##b
 #define NIMBUS_CONCAT(a, b) NIMBUS_CONCAT_INNER(a, b)
 #define CO_TRY(expr) NIMBUS_CO_TRY_IMPL(NIMBUS_CONCAT(nimbus_result_, __LINE__), expr)
+// The names are declared by these macros, where parentheses would be no C++.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define NIMBUS_CO_TRY_IMPL(name, expr) \
   auto name = (expr);                  \
   if (!name) co_return ::nimbus::fail(std::move(name).error())
@@ -92,3 +94,4 @@ T take(Result<T>&& result) {
   auto name = (expr);                                           \
   if (!name) co_return ::nimbus::fail(std::move(name).error()); \
   target = ::nimbus::result_detail::take(std::move(name))
+// NOLINTEND(bugprone-macro-parentheses)

@@ -19,6 +19,27 @@ TEST_CASE("blocking work runs on another thread and resumes on the loop") {
   CHECK(good);
 }
 
+TEST_CASE("a thread that lets go of an answered call late does not stop what the loop runs next") {
+  Loop loop;
+  std::function<void()> kept;  // as a thread that was interrupted between answering and letting go
+  loop.spawn(
+      [](Loop& l, std::function<void()>& late) -> Task<void> {
+        std::function<void(std::function<void()>)> start = [&late](std::function<void()> done) {
+          late = done;
+          done();
+        };
+        co_await await_callback(std::move(start));
+        l.stop();
+      }(loop, kept),
+      "answered");
+  loop.run();
+  kept = nullptr;
+  bool ran = false;
+  loop.post([&ran] { ran = true; });
+  loop.run();
+  CHECK(ran);
+}
+
 TEST_CASE("a notification wakes every waiter at once") {
   Loop loop;
   Notifier notifier(loop);

@@ -34,6 +34,7 @@ agent::AgentOptions agent_options(const AgentRoleOptions& options,
   agent::AgentOptions wanted;
   wanted.server = options.server;
   wanted.name = config.agent.name;
+  wanted.ca_file = config.agent.ca_file;
   wanted.enrollment_token = options.enrollment_token;
   wanted.directory = options.directory;
   wanted.run_directory = run_directory;

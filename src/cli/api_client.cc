@@ -111,7 +111,9 @@ Task<Result<net::ClientResponse>> ApiClient::send(net::ClientRequest request, st
   auto answer = co_await client_.send(std::move(request));
   if (!answer) {
     Error error = std::move(answer).error();
-    if (error.code == Code::unavailable && error.hint.empty()) {
+    if (error.message.find("certificate verify failed") != std::string::npos) {
+      error.hint = "if its certificate is of an authority of your own, name that in NIMBUS_CA_FILE";
+    } else if (error.code == Code::unavailable && error.hint.empty()) {
       error.hint = "is the server running? Start one with `nimbus up`, or name it with --server";
     }
     co_return fail(std::move(error).in(doing));

@@ -104,6 +104,15 @@ const ConfigKey* find_key(std::string_view section, std::string_view name) {
   return nullptr;
 }
 
+constexpr std::string_view kFileSuffix = "_file";
+
+// The secret that `NAME_file` names a file for.
+const ConfigKey* find_secret_of_file(std::string_view section, std::string_view name) {
+  if (!name.ends_with(kFileSuffix)) return nullptr;
+  const ConfigKey* key = find_key(section, name.substr(0, name.size() - kFileSuffix.size()));
+  return key != nullptr && key->kind == KeyKind::secret ? key : nullptr;
+}
+
 std::vector<std::string_view> key_names(std::string_view section) {
   std::vector<std::string_view> names;
   for (const ConfigKey& key : config_keys()) {
@@ -120,28 +129,35 @@ std::vector<std::string_view> section_names() {
   return names;
 }
 
-Result<void> read_section(Config& config, std::string_view section, const toml::table& table,
-                          std::string_view file) {
-  for (const auto& [name, node] : table) {
-    const ConfigKey* key = find_key(section, name.str());
-    if (key == nullptr) {
-      return unknown(place(file, node), "key in [" + std::string(section) + "]:", name.str(),
-                     key_names(section));
-    }
-    const std::string where =
-        place(file, node) + ": " + std::string(section) + "." + std::string(name.str());
-    const std::string value = TRY_IN(where, scalar_text(node, *key));
-    TRY_IN(where, key->set(config, value));
-  }
-  return {};
-}
-
 Result<std::string> read_secret_file(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
   if (!file) return fail(Code::bad_request, "cannot read " + path);
   return text.str();
+}
+
+Result<void> read_section(Config& config, std::string_view section, const toml::table& table,
+                          std::string_view file) {
+  for (const auto& [name, node] : table) {
+    const ConfigKey* key = find_key(section, name.str());
+    const ConfigKey* secret = key == nullptr ? find_secret_of_file(section, name.str()) : nullptr;
+    if (key == nullptr && secret == nullptr) {
+      return unknown(place(file, node), "key in [" + std::string(section) + "]:", name.str(),
+                     key_names(section));
+    }
+    const std::string where =
+        place(file, node) + ": " + std::string(section) + "." + std::string(name.str());
+    if (secret != nullptr) {
+      const auto path = node.value_exact<std::string>();
+      if (!path) return fail(Code::bad_request, where + ": must be a file's path in quotes");
+      TRY_IN(where, secret->set(config, TRY_IN(where, read_secret_file(*path))));
+      continue;
+    }
+    const std::string value = TRY_IN(where, scalar_text(node, *key));
+    TRY_IN(where, key->set(config, value));
+  }
+  return {};
 }
 
 Result<void> read_environment(Config& config, const Environment& environment) {
@@ -268,10 +284,11 @@ std::string config_reference() {
   for (const ConfigKey& key : config_keys()) {
     const std::string value = key.get(defaults);
     const std::string name = key.name_in_environment();
-    out += "| `" + std::string(key.section) + "." + std::string(key.name) + "` | " +
+    const std::string full = std::string(key.section) + "." + std::string(key.name);
+    const bool is_secret = key.kind == KeyKind::secret;
+    out += "| `" + full + "`" + (is_secret ? ", `" + full + "_file`" : "") + " | " +
            (value.empty() ? "" : "`" + value + "`") + " | `" + name + "`" +
-           (key.kind == KeyKind::secret ? ", `" + name + "_FILE`" : "") + " | " +
-           std::string(key.meaning) + " |\n";
+           (is_secret ? ", `" + name + "_FILE`" : "") + " | " + std::string(key.meaning) + " |\n";
   }
   for (const ProfileKey& key : profile_keys()) {
     out += "| `profiles.NAME." + std::string(key.name) + "` | | | " + std::string(key.meaning) +

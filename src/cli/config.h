@@ -59,6 +59,7 @@ struct Config {
     std::string server;
     std::string name;
     Secret enrollment_token;
+    std::string ca_file;
     std::string vmm = "auto";
     std::string kernel, initramfs;
     std::string image_archives;
@@ -69,6 +70,9 @@ struct Config {
   } metrics;
   struct {
     std::string clickhouse = "embedded:";
+    std::string database = "nimbus";
+    std::string user;
+    Secret password;
     std::string libchdb;
     int64_t spool_bytes_max = int64_t{1} << 30;
     int64_t log_retention_days = 30;

@@ -1,8 +1,11 @@
 #include "cli/config.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 
 using namespace nimbus;
@@ -88,6 +91,19 @@ TEST_CASE("the environment beats the file") {
 
 TEST_CASE("more warm VMs than slots is refused") {
   CHECK(refusal("[agent]\nslots = 1\nwarm = 2\n").message.find("agent.warm (2)") == 0);
+}
+
+TEST_CASE("a secret can stand in a file of its own") {
+  const std::string path = "/tmp/nimbus-config-test-" + std::to_string(::getpid());
+  std::ofstream(path) << "nbe_token\n";
+  const auto config = parse_config("[agent]\nenrollment_token_file = \"" + path + "\"\n",
+                                   "nimbus.toml", no_environment());
+  std::remove(path.c_str());
+  REQUIRE(config.has_value());
+  CHECK(config->agent.enrollment_token.reveal() == "nbe_token");
+  CHECK(refusal("[agent]\nenrollment_token_file = \"/nowhere/token\"\n")
+            .message.find("cannot read /nowhere/token") != std::string::npos);
+  CHECK(refusal("[agent]\nslots_file = \"x\"\n").message.find("unknown key") != std::string::npos);
 }
 
 TEST_CASE("a secret is never printed") {

@@ -39,6 +39,9 @@ Result<std::unique_ptr<telemetry::Telemetry>> open_telemetry(net::Loop& loop, Me
                                                              const TelemetryRoleOptions& options) {
   telemetry::TelemetryOptions wanted;
   wanted.clickhouse = options.config.telemetry.clickhouse;
+  wanted.database = options.config.telemetry.database;
+  wanted.user = options.config.telemetry.user;
+  wanted.password = options.config.telemetry.password;
   wanted.directory = options.data + "/telemetry";
   wanted.engine.directory = options.data + "/clickhouse";
   wanted.engine.socket = options.data + "/clickhouse.sock";

@@ -20,6 +20,7 @@ CodeRow row(Code code) {
     case Code::too_large: return {"too_large", 413};
     case Code::too_many_requests: return {"too_many_requests", 429};
     case Code::unavailable: return {"unavailable", 503};
+    case Code::insufficient_storage: return {"insufficient_storage", 507};
     case Code::corrupt: return {"corrupt", 500};
     case Code::internal: return {"internal", 500};
   }

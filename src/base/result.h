@@ -1,6 +1,7 @@
 // Result<T>: what every operation returns that can fail for reasons outside this program's control.
 // An Error says what was attempted and why it failed (`message`, outermost context first), and what
-// the reader can do about it (`hint`, may be empty). Ten codes, one table to HTTP and exit status.
+// the reader can do about it (`hint`, may be empty). Eleven codes, one table to HTTP and exit
+// status.
 //
 // Three kinds of outcome, no fourth: an expected outcome is an optional or an enum; an operating
 // failure is a Result; a bug is a CHECK. Reading the value of a failed Result aborts.
@@ -17,16 +18,17 @@
 namespace nimbus {
 
 enum class Code {
-  bad_request,        // 400: the input is wrong and will stay wrong
-  unauthenticated,    // 401: no credential, or one that is not valid
-  forbidden,          // 403: a valid credential that may not do this
-  not_found,          // 404: absent, or another org's (existence is a secret)
-  conflict,           // 409: the state has moved on, a stale fence for instance
-  too_large,          // 413: over a named limit
-  too_many_requests,  // 429: later, not now
-  unavailable,        // 503: a dependency is away; the only code worth retrying
-  corrupt,            // 500: stored bytes are not what was stored
-  internal,           // 500: the operating system or a library refused
+  bad_request,           // 400: the input is wrong and will stay wrong
+  unauthenticated,       // 401: no credential, or one that is not valid
+  forbidden,             // 403: a valid credential that may not do this
+  not_found,             // 404: absent, or another org's (existence is a secret)
+  conflict,              // 409: the state has moved on, a stale fence for instance
+  too_large,             // 413: over a named limit
+  too_many_requests,     // 429: later, not now
+  unavailable,           // 503: a dependency is away; the only code worth retrying
+  insufficient_storage,  // 507: the disk is full; reads go on
+  corrupt,               // 500: stored bytes are not what was stored
+  internal,              // 500: the operating system or a library refused
 };
 
 std::string_view to_string(Code code);

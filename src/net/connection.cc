@@ -7,6 +7,7 @@
 #include "net/connection_body.h"
 #include "net/message_parser.h"
 #include "net/request_state.h"
+#include "net/send_file.h"
 #include "net/target.h"
 
 namespace nimbus::net {
@@ -328,21 +329,29 @@ Task<Connection::Next> Connection::answer(Response response, bool keep) {
   const Duration took = steady_now() - head_done_;
   const int status = response.status;
   if (response.stream) {
-    const bool chunked = state_->parser && state_->parser->http_minor() == 1;
-    if (!chunked) keep = false;
-    format_head(response, keep, std::nullopt);
+    const bool chunked =
+        !response.stream_bytes && state_->parser && state_->parser->http_minor() == 1;
+    if (!chunked && !response.stream_bytes) keep = false;
+    format_head(response, keep, response.stream_bytes);
     count(status, took);
     bool whole = true;
     if (head_only) {
       whole = !co_await transport_.write(out_);
     } else {
-      whole = co_await send_stream(response.stream, out_);
+      whole = co_await send_stream(response, out_);
     }
     co_return whole&& keep ? Next::keep : Next::close;
   }
+  const bool bodiless = head_only || status == 204 || status == 304 || status < 200;
+  if (response.file) {
+    format_head(response, keep, response.file->size);
+    count(status, took);
+    const bool sent = bodiless ? !co_await transport_.write(out_)
+                               : co_await send_file(core_->loop, transport_, out_, *response.file);
+    co_return sent ? after : Next::close;
+  }
   format_head(response, keep, response.body.size());
   count(status, took);
-  const bool bodiless = head_only || status == 204 || status == 304 || status < 200;
   const std::string_view body = bodiless ? std::string_view() : response.body;
   if (co_await transport_.write(out_, body)) co_return Next::close;
   co_return after;

@@ -57,8 +57,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<Response> call(const RouteMatch& match);
   Task<Next> answer(Response response, bool keep);
   Task<Next> refuse();
-  Task<bool> send_stream(const BodyStream& stream, std::string_view head);
-  void format_head(const Response& response, bool keep, std::optional<size_t> body_size);
+  Task<bool> send_stream(const Response& response, std::string_view head);
+  void format_head(const Response& response, bool keep, std::optional<uint64_t> body_size);
   Task<void> linger();
   void count(int status, Duration took);
 

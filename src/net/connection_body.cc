@@ -143,6 +143,11 @@ Task<Result<void>> StreamedAnswer::write(std::string_view bytes) {
     co_return fail(Code::unavailable, "the peer is gone, or the server drains");
   }
   if (bytes.empty()) co_return Result<void>();
+  if (left_ && bytes.size() > *left_) {
+    connection_.broken_off_ = true;
+    co_return fail(Code::internal, "the answer is longer than its head says");
+  }
+  if (left_) *left_ -= bytes.size();
   std::string size_line;
   if (chunked_) {
     append_number(size_line, bytes.size(), 16);
@@ -173,16 +178,16 @@ void Connection::peer_left() {
   core_->loop.post(std::exchange(on_gone_, nullptr));
 }
 
-Task<bool> Connection::send_stream(const BodyStream& stream, std::string_view head) {
+Task<bool> Connection::send_stream(const Response& response, std::string_view head) {
   gone_ = core_->draining;
   broken_off_ = false;
   if (co_await transport_.write(head)) co_return false;
-  const bool chunked = state_->parser->http_minor() == 1;
+  const bool chunked = !response.stream_bytes && state_->parser->http_minor() == 1;
   watch_wanted_ = true;
   watch_peer();
-  StreamedAnswer writer(*this, chunked);
+  StreamedAnswer writer(*this, chunked, response.stream_bytes);
   try {
-    co_await stream(writer);
+    co_await response.stream(writer);
   } catch (const std::exception& e) {
     log_error("stream threw",
               {{"pattern", pattern_}, {"request", request_.id}, {"what", e.what()}});
@@ -193,7 +198,7 @@ Task<bool> Connection::send_stream(const BodyStream& stream, std::string_view he
   }
   on_gone_ = nullptr;
   co_await stop_watching();
-  if (broken_off_ || (gone_ && !core_->draining)) co_return false;
+  if (broken_off_ || !writer.complete() || (gone_ && !core_->draining)) co_return false;
   if (chunked && co_await transport_.write("0\r\n\r\n")) co_return false;
   co_return true;
 }
@@ -225,7 +230,8 @@ Task<void> Connection::stop_watching() {
   }
 }
 
-void Connection::format_head(const Response& response, bool keep, std::optional<size_t> body_size) {
+void Connection::format_head(const Response& response, bool keep,
+                             std::optional<uint64_t> body_size) {
   namespace http = boost::beast::http;
   const auto status = static_cast<unsigned>(response.status);
   const auto reason = http::obsolete_reason(http::int_to_status(status));

@@ -22,16 +22,19 @@ class StreamedBody final : public BodyReader {
 
 class StreamedAnswer final : public BodyWriter {
  public:
-  StreamedAnswer(Connection& connection, bool chunked)
-      : connection_(connection), chunked_(chunked) {}
+  // Without `bytes` the answer is chunked, or ends with the connection.
+  StreamedAnswer(Connection& connection, bool chunked, std::optional<uint64_t> bytes)
+      : connection_(connection), chunked_(chunked), left_(bytes) {}
   Task<Result<void>> write(std::string_view bytes) override;
   bool peer_gone() const override;
   void on_gone(std::function<void()> call) override;
   void break_off() override;
+  bool complete() const { return left_.value_or(0) == 0; }
 
  private:
   Connection& connection_;
   bool chunked_;
+  std::optional<uint64_t> left_;
 };
 
 }  // namespace nimbus::net

@@ -111,11 +111,23 @@ class BodyWriter {
 };
 using BodyStream = std::function<Task<void>(BodyWriter&)>;
 
+// A part of an open file as an answer's body.
+struct FileBody {
+  int fd = -1;
+  std::shared_ptr<const void> owner;  // keeps the descriptor open
+  uint64_t offset = 0;
+  uint64_t size = 0;
+};
+
 struct Response {
   int status = 200;
   Headers headers;
   std::string body;
-  BodyStream stream;  // when set: sent chunked after the head, `body` ignored
+  // When set, sent after the head, and `body` is ignored: chunked, or with a Content-Length of
+  // `stream_bytes`, which the stream must then write exactly.
+  BodyStream stream;
+  std::optional<uint64_t> stream_bytes;
+  std::optional<FileBody> file;  // when set: the body; a file that turns out shorter breaks off
 
   static Response json(int status, std::string body);
   static Response text(int status, std::string body);

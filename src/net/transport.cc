@@ -1,5 +1,6 @@
 #include "net/transport.h"
 
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -102,6 +103,28 @@ Task<Transport::error_code> Transport::write_plain(std::string_view* parts, size
       left -= part;
     }
   }
+}
+
+Task<Transport::SizeResult> Transport::send_file(int fd, uint64_t offset, size_t size) {
+  auto position = static_cast<off_t>(offset);
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t sent = ::sendfile(socket_->native_handle(), fd, &position, size - done);
+    if (sent == 0) break;
+    if (sent > 0) {
+      done += static_cast<size_t>(sent);
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) {
+      co_return SizeResult(error_code(errno, boost::system::system_category()), done);
+    }
+    set_deadline(write_patience_);
+    const auto [ec] = co_await socket_->async_wait(Socket::wait_write, kAwait);
+    if (ec) co_return SizeResult(ec, done);
+  }
+  clear_deadline();
+  co_return SizeResult(error_code{}, done);
 }
 
 Task<void> Transport::shutdown_send() {

@@ -43,6 +43,9 @@ class Transport {
   // All of the parts in order. Each piece that goes out moves the deadline by `write_patience`.
   Task<error_code> write(std::string_view first, std::string_view second = {},
                          std::string_view third = {});
+  // Sends a file's part by sendfile; only without TLS. How much went: less than `size` when the
+  // file ended. Moves the deadline as `write` does.
+  Task<SizeResult> send_file(int fd, uint64_t offset, size_t size);
   // Ends the sending side: FIN, after close_notify under TLS.
   Task<void> shutdown_send();
 

@@ -165,6 +165,16 @@ TEST_CASE("JSON with trailing bytes, bad UTF-8 or a lone surrogate is refused") 
   CHECK_FALSE(parse_json("").has_value());
 }
 
+TEST_CASE("a JSON object that names a member twice is refused with the name") {
+  for (const char* text : {R"({"a":1,"a":2})", R"([{"b":{"a":1,"\u0061":2}}])",
+                           R"({"x":"{\"a\":1,\"","a":[],"a":{}})"}) {
+    const auto value = parse_json(text);
+    REQUIRE_FALSE(value.has_value());
+    CHECK_EQ(value.error().message, "field 'a' is there twice");
+  }
+  CHECK(parse_json(R"({"a":{"a":":"},"b":[{"a":1},{"a":"\":"}]})").has_value());
+}
+
 TEST_CASE("reading a field names it when it is missing or of another type") {
   const auto object = parse_json_object(R"({"a":1,"b":"x","c":null})").value();
   CHECK(read_text(object, "b").value() == "x");

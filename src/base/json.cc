@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <set>
 
+#include "base/encoding.h"
 #include "base/text.h"
 
 namespace nimbus {
 namespace {
 
 namespace json = boost::json;
+
+constexpr size_t kShownNameBytesMax = 64;
 
 std::string_view kind_name(const json::value& value) {
   switch (value.kind()) {
@@ -36,6 +40,60 @@ const json::value* present(const json::object& object, std::string_view field) {
   return value == nullptr || value->is_null() ? nullptr : value;
 }
 
+size_t count_members(const json::value& value) {
+  size_t count = 0;
+  if (const json::object* object = value.if_object()) {
+    count = object->size();
+    for (const auto& [key, member] : *object) count += count_members(member);
+  } else if (const json::array* array = value.if_array()) {
+    for (const json::value& item : *array) count += count_members(item);
+  }
+  return count;
+}
+
+// One past the closing quote of the string whose opening quote is at `begin`, in well-formed JSON.
+size_t end_of_string(std::string_view text, size_t begin) {
+  size_t at = begin + 1;
+  while (text[at] != '"') at += text[at] == '\\' ? 2 : 1;
+  return at + 1;
+}
+
+// Members as the text has them: each has one colon outside of strings.
+size_t count_written_members(std::string_view text) {
+  size_t count = 0;
+  for (size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      at = end_of_string(text, at);
+    } else {
+      count += text[at++] == ':';
+    }
+  }
+  return count;
+}
+
+// The first name that an object has a second time. Only for a text that has one: it allocates.
+std::string find_repeated_name(std::string_view text) {
+  std::vector<std::set<std::string>> objects;
+  size_t last_begin = 0, last_end = 0;
+  for (size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    if (c == '"') {
+      last_begin = at;
+      at = last_end = end_of_string(text, at);
+      continue;
+    }
+    if (c == '{') objects.emplace_back();
+    if (c == '}') objects.pop_back();
+    if (c == ':') {
+      const json::value name = json::parse(text.substr(last_begin, last_end - last_begin));
+      std::string plain(name.as_string());
+      if (!objects.back().insert(plain).second) return plain;
+    }
+    ++at;
+  }
+  return "";
+}
+
 }  // namespace
 
 Result<json::value> parse_json(std::string_view text, size_t depth_max) {
@@ -44,6 +102,11 @@ Result<json::value> parse_json(std::string_view text, size_t depth_max) {
   json::error_code error;
   json::value value = json::parse(text, error, {}, options);
   if (error) return fail(Code::bad_request, "body is not valid JSON: " + error.message());
+  if (count_written_members(text) != count_members(value)) {
+    const std::string name = find_repeated_name(text).substr(0, kShownNameBytesMax);
+    return fail(Code::bad_request, "field '" + to_utf8_lossy(name) + "' is there twice",
+                "name every field of an object once");
+  }
   return value;
 }
 

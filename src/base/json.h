@@ -1,6 +1,6 @@
 // JSON from outside, read strictly. `parse_json` bounds depth and refuses ill-formed UTF-8,
-// trailing bytes and lone surrogates; the readers below name the field, what was wrong and what is
-// right.
+// trailing bytes, lone surrogates and objects that name a member twice (readers differ in which of
+// the two they believe); the readers below name the field, what was wrong and what is right.
 //
 // A header that only passes values along includes this one; <boost/json.hpp> belongs in .cc files.
 // Threads: pure functions.

@@ -225,6 +225,7 @@ Task<void> Agent::State::give_back(std::shared_ptr<State>, Assignment assignment
                                                  {"seq", 1},
                                                  {"type", "abandoned"},
                                                  {"reason", "the agent is stopping"},
+                                                 {"keeps_try", true},
                                                  {"log_last_seq", 0}});
   auto sent = co_await control.send_event(execution_context.credential, assignment.key.job,
                                           std::move(body));

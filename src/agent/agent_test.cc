@@ -70,6 +70,7 @@ struct World {
   std::shared_ptr<FakeHostState> places_state = std::make_shared<FakeHostState>();
   net::Client guest_client{loop};
   Play play = succeed;
+  bool guests_are_silent = false;  // they boot and never ask for a job
   AgentOptions options;
 
   // One life of the agent.
@@ -116,7 +117,7 @@ struct World {
       loop.spawn(be_guest(machine.spec.name), "guest");
     };
     auto opened = Agent::open(parts, options, [](const std::string& image) -> Result<ImageRoot> {
-      if (image != "nimbus/base") return fail(Code::not_found, "no image " + image);
+      if (image != "nimbus/base") return fail(Code::not_found, "no image " + image, "import it");
       return ImageRoot{"/images/base.squashfs", {"FROM_IMAGE=yes"}};
     });
     REQUIRE(opened);
@@ -133,6 +134,10 @@ struct World {
     Guest guest{guest_client, "", {}, 0};
     while (host->machines[name]->state == vm::FakeMachine::State::running) {
       guest.gateway = "http://127.0.0.1:" + std::to_string(places_state->port(slot));
+      if (guests_are_silent) {
+        co_await loop.sleep(std::chrono::milliseconds(2));
+        continue;
+      }
       const auto answer = co_await guest.send("GET", "/guest/v1/job?wait_s=30");
       if (answer.status == 200) {
         guest.job = parse_json_object(answer.body).value();
@@ -209,12 +214,17 @@ TEST_CASE("a guest is given its whole environment and no credential") {
     seen = guest.job;
     co_await succeed(guest);
   };
-  world.control.add_job(7, {{"env", boost::json::object{{"MINE", "1"}}}});
+  world.control.add_job(7, {{"env", boost::json::object{{"MINE", "1"},
+                                                        {"PATH", "/mine"},
+                                                        {"NIMBUS_JOB_ID", "8"},
+                                                        {"NIMBUS_PARAM_MODEL", "tiny"}}}});
   auto& life = world.begin_life();
   REQUIRE(world.wait_result(7, "succeeded"));
   const auto& env = seen.at("env").as_object();
   CHECK_EQ(env.at("NIMBUS_JOB_ID").as_string(), "7");
   CHECK_EQ(env.at("MINE").as_string(), "1");
+  CHECK_EQ(env.at("PATH").as_string(), "/mine");
+  CHECK_EQ(env.at("NIMBUS_PARAM_MODEL").as_string(), "tiny");
   CHECK_EQ(env.at("FROM_IMAGE").as_string(), "yes");
   CHECK_EQ(env.at("OTEL_RESOURCE_ATTRIBUTES").as_string(),
            "nimbus.org=acme,nimbus.repo=app,nimbus.job_id=7");
@@ -328,12 +338,55 @@ TEST_CASE("a VM that dies makes its job failed, with the console's last words in
 
 TEST_CASE("a VM that cannot be booted gives its job back") {
   World world;
+  auto& life = world.begin_life();
+  life.driver.boot_failures.push_back(Error{Code::internal, "no memory"});
+  world.control.add_job(1);
+  REQUIRE(world.wait_until([&] { return world.control.jobs[1].has_event("abandoned"); }));
+  const auto& event = world.control.jobs[1].events.back();
+  CHECK_EQ(event.at("reason").as_string(), "cannot boot: no memory");
+  CHECK_FALSE(event.contains("keeps_try"));
+  world.stop(life);
+}
+
+TEST_CASE("a job whose image is not here fails at once and says how to get it") {
+  World world;
   world.control.add_job(1, {{"image", "no/such"}});
   auto& life = world.begin_life();
-  REQUIRE(world.wait_until([&] { return world.control.jobs[1].has_event("abandoned"); }));
+  REQUIRE(world.wait_result(1, "failed"));
   CHECK_EQ(world.control.jobs[1].events.back().at("reason").as_string(),
-           "cannot boot: no image no/such");
+           "no image no/such; import it");
+  CHECK_EQ(world.host->machines.size(), 0);
   world.stop(life);
+}
+
+TEST_CASE("a guest that does not end its job in time loses its VM") {
+  World world;
+  world.options.timeout_grace = std::chrono::milliseconds(0);
+  world.play = [&](Guest& guest) -> Task<void> {
+    (void)co_await guest.start();
+    while (world.machines_alive() > 0) co_await world.loop.sleep(std::chrono::milliseconds(1));
+  };
+  world.control.add_job(1, {{"timeout_s", 1}});
+  auto& life = world.begin_life();
+  REQUIRE(world.wait_result(1, "timed_out"));
+  CHECK_EQ(world.machines_alive(), 0);
+  CHECK_EQ(world.control.jobs[1].events.back().at("reason").as_string(), "timed out after 1 s");
+  world.stop(life);
+}
+
+TEST_CASE("stopping gives a job back at once whose guest has not taken it") {
+  World world;
+  world.guests_are_silent = true;
+  world.control.add_job(1);
+  auto& life = world.begin_life();
+  REQUIRE(world.wait_until([&] { return world.machines_alive() == 1; }));
+  life.agent->stop(std::chrono::hours(1));
+  REQUIRE(world.wait_until([&] { return life.outcome.has_value(); }));
+  CHECK_EQ(world.machines_alive(), 0);
+  const auto& event = world.control.jobs[1].events.back();
+  CHECK_EQ(event.at("type").as_string(), "abandoned");
+  CHECK_EQ(event.at("reason").as_string(), "the agent is stopping");
+  CHECK(event.at("keeps_try").as_bool());
 }
 
 TEST_CASE("lines are spooled while the server's logs are away, and arrive in order later") {

@@ -15,7 +15,6 @@ namespace json = boost::json;
 
 constexpr Duration kRenewWaitMax = std::chrono::seconds(10);
 constexpr Duration kKillMargin = std::chrono::milliseconds(800);  // past a cancel's grace
-constexpr Duration kOverdueMargin = std::chrono::seconds(30);     // past the job's own timeout
 constexpr Duration kForever = std::chrono::hours(1);
 constexpr size_t kConsoleLinesMax = 40;
 constexpr size_t kConsoleLineBytesMax = 400;
@@ -169,6 +168,7 @@ GuestWork Execution::make_work(ImageRoot image) {
     CO_TRY(co_await self->context_.journal.set_started(self->key()));
     CO_TRY(co_await self->add_event("started", nullptr));
     self->started_ = true;
+    self->changed_.notify_all();  // its time runs from now on
     const Duration took = self->context_.clock.steady() - self->assigned_at_;
     self->context_.metrics
         .histogram("nimbus_job_start_seconds", "From an assignment to the job's first instruction.")
@@ -198,8 +198,8 @@ Task<Verdict> Execution::run(std::shared_ptr<vm::Machine> machine, Gateway& gate
   if (!started_) boot_deadline_ = begun + context_.options.boot_timeout;
   for (;;) {
     const Duration now = context_.clock.steady();
-    if (given_ && !job_deadline_) {
-      job_deadline_ = now + std::chrono::seconds(spec().timeout_s) + kOverdueMargin;
+    if (started_ && !job_deadline_) {
+      job_deadline_ = now + std::chrono::seconds(spec().timeout_s) + context_.options.timeout_grace;
     }
     if (auto verdict = find_verdict(now, gateway)) {
       gateway_ = nullptr;
@@ -224,20 +224,30 @@ std::optional<Verdict> Execution::find_verdict(Duration now, Gateway& gateway) {
     return finished(JobResult::cancelled, "cancelled");
   }
   if (exit_) return died();
-  if (past(boot_deadline_) && !gateway.parked() && !given_) {
+  if (stop_at_ && !given_) return given_back("the agent is stopping");
+  if (past(boot_deadline_) && !started_ && (given_ || !gateway.parked())) {
     return Verdict{Verdict::Kind::abandoned, {}, {}, "the guest did not start in time", false};
   }
   if (past(job_deadline_)) {
     return finished(JobResult::timed_out,
                     "timed out after " + std::to_string(spec().timeout_s) + " s");
   }
-  if (past(stop_at_)) return finished(JobResult::failed, "the agent was stopped");
+  if (past(stop_at_)) {
+    if (!started_) return given_back("the agent is stopping");
+    return finished(JobResult::failed, "the agent was stopped");
+  }
   return std::nullopt;
+}
+
+Verdict Execution::given_back(std::string reason) {
+  Verdict verdict{Verdict::Kind::abandoned, {}, {}, std::move(reason), false};
+  verdict.keeps_try = true;
+  return verdict;
 }
 
 Duration Execution::next_deadline(Duration now, const Gateway& gateway) const {
   Duration until = now + kForever;
-  if (!gateway.parked() && !given_) sooner(until, boot_deadline_);
+  if (!started_ && (given_ || !gateway.parked())) sooner(until, boot_deadline_);
   sooner(until, job_deadline_);
   sooner(until, kill_at_);
   sooner(until, stop_at_);
@@ -271,6 +281,7 @@ Task<Result<void>> Execution::add_event(std::string_view type, const Verdict* ve
       body["result"] = model::to_string(verdict->result);
       if (verdict->exit_code) body["exit_code"] = *verdict->exit_code;
     }
+    if (verdict->keeps_try) body["keeps_try"] = true;
     body["reason"] = to_utf8_lossy(verdict->reason.substr(0, kReasonBytesMax));
     body["log_last_seq"] = forwarder_->last_seq();
   }

@@ -52,7 +52,8 @@ struct Verdict {
   model::JobResult result = model::JobResult::failed;
   std::optional<int> exit_code;
   std::string reason;
-  bool by_guest = false;  // the guest said so; otherwise its console is worth a look
+  bool by_guest = false;   // the guest said so; otherwise its console is worth a look
+  bool keeps_try = false;  // abandoned for a reason that is not the job's: it costs no try
 };
 
 class Execution : public std::enable_shared_from_this<Execution> {
@@ -80,7 +81,10 @@ class Execution : public std::enable_shared_from_this<Execution> {
   bool stale() const { return stale_; }
   bool cancelled() const { return cancelled_; }
   bool started() const { return started_; }
-  // The agent is stopping: ends the job then, unless it has ended by itself.
+  // A job of which nothing has run goes back into the queue and loses no try.
+  static Verdict given_back(std::string reason);
+  // The agent is stopping: a job whose guest has not taken it is given back now, one that runs has
+  // until then to end by itself.
   void stop_by(Duration steady);
   // Called once, when nothing is left to do.
   std::function<void()> on_done;

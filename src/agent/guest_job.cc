@@ -61,7 +61,14 @@ std::map<std::string, std::string> job_environment(ExecutionKey key, const model
   env["ACTIONS_RESULTS_URL"] = gateway + "/";
   env["ACTIONS_CACHE_SERVICE_V2"] = "true";
   env["ACTIONS_RUNTIME_TOKEN"] = worthless_runtime_token(key, spec, now);
-  for (const auto& [name, value] : spec.env) env[name] = value;
+  for (const auto& [name, value] : spec.env) {
+    // Control adds some, a webhook's parameters for instance, but none says who the job is.
+    if (name.starts_with("NIMBUS_")) {
+      env.try_emplace(name, value);
+    } else {
+      env[name] = value;
+    }
+  }
   return env;
 }
 

@@ -48,6 +48,8 @@ struct AgentOptions {
   Duration poll_wait = std::chrono::seconds(15);
   Duration boot_timeout = std::chrono::seconds(90);  // until the guest asks for its job
   Duration cancel_grace = std::chrono::seconds(1);   // between SIGTERM and SIGKILL in the guest
+  // Past a job's time limit, for the guest to end it and say so; afterwards the VM is destroyed.
+  Duration timeout_grace = std::chrono::seconds(10);
   Duration lease_grace = std::chrono::seconds(30);   // past the lease, while the server is away
   Duration report_hold = std::chrono::seconds(120);  // for spooled lines to go before the end does
   Duration retry_first = std::chrono::milliseconds(200);

@@ -22,6 +22,16 @@ Verdict abandoned(std::string reason) {
   return {Verdict::Kind::abandoned, {}, {}, std::move(reason), false};
 }
 
+// An image that is not here does not come by trying again; anything else may be this host's fault.
+Verdict without_image(const Error& error) {
+  if (error.code != Code::not_found && error.code != Code::bad_request) {
+    return abandoned("cannot boot: " + error.message);
+  }
+  std::string reason = error.message;
+  if (!error.hint.empty()) reason += "; " + error.hint;
+  return {Verdict::Kind::finished, model::JobResult::failed, {}, std::move(reason), false};
+}
+
 WarmShape shape_of(const model::JobSpec& spec) {
   return {spec.image, spec.resources.cpus, spec.resources.memory_mb, spec.resources.disk_mb};
 }
@@ -106,7 +116,9 @@ Task<void> Slot::wait_for_work() {
 }
 
 Task<void> Slot::warm_up() {
-  auto booted = co_await boot(context_.execution.options.warm_shape);
+  WarmShape shape = context_.execution.options.warm_shape;
+  auto booted = co_await find_image(shape.image);
+  if (booted) booted = co_await boot(std::move(shape));
   if (!booted) {
     log_error("VM cannot be booted ahead", booted.error());
     shape_.reset();
@@ -163,12 +175,17 @@ Task<Result<void>> Slot::open_gateway() {
   co_return Result<void>{};
 }
 
+Task<Result<void>> Slot::find_image(std::string name) {
+  std::function<Result<ImageRoot>()> look = [this, &name] { return context_.images(name); };
+  CO_TRY_ASSIGN(image_, co_await context_.execution.loop.blocking(std::move(look)));
+  co_return Result<void>{};
+}
+
+// Of an image in `image_`.
 Task<Result<void>> Slot::boot(WarmShape shape) {
   shape_ = shape;
   machine_ended_ = false;
   const AgentOptions& options = context_.execution.options;
-  std::function<Result<ImageRoot>()> look = [this, &shape] { return context_.images(shape.image); };
-  CO_TRY_ASSIGN(image_, co_await context_.execution.loop.blocking(std::move(look)));
   std::function<Result<std::string>()> prepare = [this, &shape]() -> Result<std::string> {
     TRY(context_.places.limit(place_, {shape.cpus, shape.memory_mb}));
     return context_.places.make_scratch(place_, shape.disk_mb);
@@ -205,7 +222,11 @@ Task<void> Slot::run_assigned() {
     co_return;
   }
   context_.on_execution(execution);
-  if (context_.stopping) execution->stop_by(context_.stop_at);
+  if (context_.stopping) {
+    execution->stop_by(context_.stop_at);
+    co_await finish(execution, Execution::given_back("the agent is stopping"));
+    co_return;
+  }
   if (!machine_ || machine_ended_ || !fits(*shape_, execution->spec())) {
     if (machine_) {
       co_await tear_down();
@@ -217,6 +238,15 @@ Task<void> Slot::run_assigned() {
     }
     co_await execution->note_booting();
     WarmShape shape = shape_of(execution->spec());
+    if (auto found = co_await find_image(shape.image); !found) {
+      Verdict verdict = without_image(found.error());
+      co_await finish(execution, std::move(verdict));
+      co_return;
+    }
+    if (context_.stopping) {  // making an image's file system takes long
+      co_await finish(execution, Execution::given_back("the agent is stopping"));
+      co_return;
+    }
     if (auto booted = co_await boot(std::move(shape)); !booted) {
       Verdict verdict = abandoned("cannot boot: " + booted.error().message);
       co_await finish(execution, std::move(verdict));

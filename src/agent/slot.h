@@ -63,6 +63,7 @@ class Slot {
  private:
   Task<Result<void>> make_place();
   Task<void> wait_for_work();
+  Task<Result<void>> find_image(std::string name);
   Task<Result<void>> boot(WarmShape shape);
   Task<Result<void>> open_gateway();
   Task<void> time_boot();

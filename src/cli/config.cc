@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/text.h"
+#include "model/image_reference.h"
 
 namespace nimbus::cli {
 namespace {
@@ -66,6 +67,7 @@ Result<void> read_profile_key(ProfileConfig& profile, std::string_view key,
   if (key == "image") {
     auto image = node.value_exact<std::string>();
     if (!image || image->empty()) return fail(Code::bad_request, "must be an image name in quotes");
+    TRY(model::parse_image_reference(*image));
     profile.image = std::move(*image);
     return {};
   }

@@ -121,3 +121,9 @@ TEST_CASE("every key has a meaning and stands in the reference") {
           std::string::npos);
   }
 }
+
+TEST_CASE("a profile with a malformed image name is refused with its place and what is right") {
+  const Error error = refusal("[profiles.x]\nimage = \"Acme/Tool\"\n");
+  CHECK(error.message.starts_with("nimbus.toml:2: profiles.x.image: the image's name 'Acme/Tool'"));
+  CHECK_FALSE(error.hint.empty());
+}

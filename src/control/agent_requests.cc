@@ -102,6 +102,7 @@ Result<JobEvent> parse_job_event(std::string_view text) {
   }
   event.exit_code = TRY(find_int(body, "exit_code", INT32_MIN, INT32_MAX));
   event.reason = plain_reason(TRY(find_text(body, "reason")).value_or(""));
+  event.keeps_try = TRY(find_bool(body, "keeps_try")).value_or(false);
   event.log_last_seq = TRY(find_int(body, "log_last_seq", 0, kFenceMax));
   return event;
 }

@@ -7,6 +7,7 @@
 #include "api/json_text.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "model/image_reference.h"
 
 namespace nimbus::control {
 namespace {
@@ -14,7 +15,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr size_t kRefBytesMax = 255;
-constexpr size_t kImageBytesMax = 512;
 
 tl::unexpected<Error> wrong(std::string_view field, std::string_view what) {
   return fail(Code::bad_request, "field '" + std::string(field) + "' " + std::string(what));
@@ -27,14 +27,6 @@ bool has_control(std::string_view text) {
 
 bool has_nul(std::string_view text) { return text.find('\0') != text.npos; }
 
-bool is_env_name(std::string_view name) {
-  const auto word = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9');
-  };
-  return !name.empty() && name.size() <= 256 && !(name[0] >= '0' && name[0] <= '9') &&
-         std::all_of(name.begin(), name.end(), word);
-}
-
 // Absent stays absent; an empty text is refused.
 Result<std::optional<std::string>> find_line(const json::object& body, std::string_view field,
                                              size_t most) {
@@ -44,6 +36,12 @@ Result<std::optional<std::string>> find_line(const json::object& body, std::stri
                  "must be 1 to " + std::to_string(most) + " bytes without control characters");
   }
   return text;
+}
+
+Result<std::optional<std::string>> find_image(const json::object& body) {
+  auto image = TRY(find_text(body, "image"));
+  if (image) TRY_IN("field 'image'", model::parse_image_reference(*image));
+  return image;
 }
 
 Result<std::string> read_command(const json::object& body) {
@@ -69,6 +67,10 @@ Result<std::string> read_env(const json::object& body) {
     if (!is_env_name(name)) {
       return wrong("env", "has the name '" + name.substr(0, 64) +
                               "'; names are letters, digits and '_', not starting with a digit");
+    }
+    if (name.starts_with(kReservedEnvPrefix)) {
+      return wrong("env", "has the name '" + name.substr(0, 64) + "'; names that begin with " +
+                              std::string(kReservedEnvPrefix) + " are Nimbus's own");
     }
     if (has_nul(value)) return wrong("env", "may not hold a NUL character");
     bytes += name.size() + value.size();
@@ -143,6 +145,14 @@ Result<std::optional<std::string>> find_sha(const json::object& body) {
 
 }  // namespace
 
+bool is_env_name(std::string_view name) {
+  const auto word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9');
+  };
+  return !name.empty() && name.size() <= 256 && !(name[0] >= '0' && name[0] <= '9') &&
+         std::all_of(name.begin(), name.end(), word);
+}
+
 JobDefaults job_defaults(const std::vector<Profile>& profiles, int64_t tries_max) {
   JobDefaults defaults;
   defaults.tries_max = tries_max;
@@ -166,7 +176,7 @@ Result<Job> parse_job_request(std::string_view text, const JobDefaults& defaults
   TRY_IN("field 'repo'", access::check_repo_name(job.repo));
   job.ref = TRY(find_line(body, "ref", kRefBytesMax));
   job.sha = TRY(find_sha(body));
-  job.image = TRY(find_line(body, "image", kImageBytesMax)).value_or(defaults.image);
+  job.image = TRY(find_image(body)).value_or(defaults.image);
   job.text.command = TRY(read_command(body));
   job.text.env = TRY(read_env(body));
   job.text.labels = TRY(read_labels(body));

@@ -15,8 +15,13 @@ constexpr size_t kCommandWordsMax = 256;
 constexpr size_t kCommandBytesMax = size_t{128} << 10;
 constexpr size_t kEnvMax = 256;
 constexpr size_t kEnvBytesMax = size_t{64} << 10;
+// What Nimbus tells a job about itself; nobody else may say it.
+constexpr std::string_view kReservedEnvPrefix = "NIMBUS_";
 constexpr int kTimeoutSecondsMax = 5 * 24 * 3600;
 constexpr int kRetriesMax = 10;
+
+// Letters, digits and '_', not starting with a digit.
+bool is_env_name(std::string_view name);
 
 struct JobDefaults {
   std::string image = "nimbus/base";

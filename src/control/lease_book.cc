@@ -288,6 +288,7 @@ Result<Recorded> record(db::Transaction& tx, JobHead& head, const JobEvent& even
   switch (event.type) {
     case EventType::started: change = move_job(tx, head, JobState::running, "", now); break;
     case EventType::abandoned:
+      if (event.keeps_try && from == JobState::leased && head.tries > 0) --head.tries;
       change = requeue_or_end(tx, head,
                               event.reason.empty() ? "the agent gave it up" : event.reason, now);
       break;

@@ -54,6 +54,7 @@ struct JobEvent {
   model::JobResult result = model::JobResult::failed;  // finished
   std::optional<int64_t> exit_code;
   std::string reason;
+  bool keeps_try = false;  // abandoned before anything of the job ran: the try is not spent
   std::optional<int64_t> log_last_seq;
 };
 

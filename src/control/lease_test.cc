@@ -211,6 +211,21 @@ TEST_CASE_FIXTURE(Leases, "an execution given up before it started is tried agai
   CHECK_EQ(second.body.at("assignments").as_array().front().at("fence").as_int64(), 2);
 }
 
+TEST_CASE_FIXTURE(Leases,
+                  "an execution given back before it started costs no try, one that ran does") {
+  const int64_t id = queue_job();
+  const std::string given_back = ",\"reason\":\"the agent is stopping\",\"keeps_try\":true";
+  poll(agent);
+  CHECK_EQ(report(agent, id, 1, 1, "abandoned", given_back).status, 202);
+  CHECK_EQ(job(id).number("tries"), 0);
+  CHECK_EQ(job(id).number("fence"), 1);
+  poll(agent);
+  CHECK_EQ(report(agent, id, 2, 1, "started").status, 202);
+  CHECK_EQ(report(agent, id, 2, 2, "abandoned", given_back).status, 202);
+  CHECK_EQ(state(id), "queued");
+  CHECK_EQ(job(id).number("tries"), 1);
+}
+
 TEST_CASE_FIXTURE(Leases, "an agent whose host restarted loses its leases at once") {
   const int64_t id = queue_job();
   CHECK_EQ(assigned(poll(agent, 1, ",\"boot_id\":\"a\"")).size(), 1);

@@ -7,6 +7,7 @@
 #include "base/encoding.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "model/image_reference.h"
 
 namespace nimbus::image {
 namespace {
@@ -16,7 +17,6 @@ namespace json = boost::json;
 constexpr std::string_view kDockerList =
     "application/vnd.docker.distribution.manifest.list.v2+json";
 constexpr std::string_view kDockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
-constexpr size_t kNameBytesMax = 255;
 
 Result<json::object> parse_document(std::string_view text, std::string_view what) {
   if (text.size() > kDocumentBytesMax) {
@@ -59,11 +59,6 @@ Result<std::vector<Descriptor>> parse_descriptors(const json::object& document,
     descriptors.push_back(TRY_IN(field, parse_descriptor(item.get_object())));
   }
   return descriptors;
-}
-
-bool is_name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-         c == '_' || c == '-' || c == '/' || c == ':';
 }
 
 json::object to_object(const Descriptor& descriptor) {
@@ -125,30 +120,9 @@ Result<ConfigDocument> parse_config(std::string_view text) {
 }
 
 Result<Reference> parse_reference(std::string_view text) {
-  Reference reference;
-  std::string_view name = text;
-  if (const size_t at = text.find('@'); at != std::string_view::npos) {
-    reference.digest = std::string(text.substr(at + 1));
-    name = text.substr(0, at);
-  } else if (text.starts_with("sha256:")) {
-    reference.digest = std::string(text);
-    name = "";
-  }
-  if (!reference.digest.empty() || text.find('@') != std::string_view::npos)
-    TRY(check_digest(reference.digest));
-  if (name.ends_with(":latest")) name.remove_suffix(7);
-  if (name.empty() && reference.digest.empty())
-    return fail(Code::bad_request, "an image reference is empty");
-  if (name.size() > kNameBytesMax)
-    return fail(Code::bad_request, "an image name is longer than 255 characters");
-  for (char c : name) {
-    if (!is_name_character(c)) {
-      return fail(Code::bad_request, fmt::format("image name `{}` has a character that is not a "
-                                                 "letter, digit or one of . _ - / :",
-                                                 to_utf8_lossy(name)));
-    }
-  }
-  reference.name = std::string(name);
+  model::ImageReference parsed = TRY(model::parse_image_reference(text));
+  Reference reference{std::move(parsed.name), std::move(parsed.digest)};
+  if (!parsed.tag.empty() && parsed.tag != "latest") reference.name += ":" + parsed.tag;
   return reference;
 }
 

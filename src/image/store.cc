@@ -297,9 +297,8 @@ Result<Image> Store::read(const std::string& ref) {
   std::vector<std::string> names;
   for (const Image& image : TRY(list())) names.push_back(image.name);
   return fail(Code::not_found, fmt::format("no image `{}` on this host", ref),
-              names.empty() ? "build the images (make images) or import one: nimbus image import "
-                              "FILE"
-                            : "there are: " + join(names, ", "));
+              "import it with `nimbus image import FILE` or build Nimbus's own with `make images`" +
+                  (names.empty() ? "" : "; there are: " + join(names, ", ")));
 }
 
 Result<std::vector<Image>> Store::list() {

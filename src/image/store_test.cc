@@ -99,7 +99,8 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK_FALSE(store->find("other")->has_value());
   const auto missing = store->read("other");
   CHECK(missing.error().code == Code::not_found);
-  CHECK(missing.error().hint == "there are: app");
+  CHECK(missing.error().hint.starts_with("import it with `nimbus image import FILE`"));
+  CHECK(missing.error().hint.ends_with("there are: app"));
   CHECK(store->verify("app"));
 }
 

@@ -56,6 +56,20 @@ describe('jobs in microVMs', { skip: canBoot() }, () => {
     assert.match(job.reason, /timed out after 3 s/);
   });
 
+  test('a job whose guest cannot act any more is timed_out by its host', async () => {
+    const id = await detached('bomb() { bomb | bomb & }; bomb; while :; do bomb; done', ['--timeout', '3']);
+    const job = await nimbus.finished(id);
+    assert.equal(job.state, 'timed_out', job.reason);
+    assert.match(job.reason, /timed out after 3 s/);
+  });
+
+  test('a job for an image that is nowhere fails at once and says how to get it', async () => {
+    const job = await nimbus.finished(await detached('true', ['--image', 'acme/nowhere:1']));
+    assert.equal(job.state, 'failed');
+    assert.match(job.reason, /no image `acme\/nowhere:1` on this host; import it with `nimbus image import FILE`/);
+    assert.equal(job.tries, 1);
+  });
+
   test('a cancelled job stops within seconds and its log says why', async () => {
     const id = await detached('echo begun; sleep 600');
     await until('its first line', async () => (await nimbus.lines(id)).some((line) => line.text === 'begun'));
@@ -116,6 +130,24 @@ describe('jobs in microVMs', { skip: canBoot() }, () => {
     assert.equal(job.state, 'succeeded', job.reason);
     const texts = (await nimbus.lines(answer.json.job)).map((line) => line.text);
     assert.ok(texts.includes('model=tiny'), texts.join('\n'));
+  });
+});
+
+describe('SIGTERM while a job boots', { skip: canBoot() }, () => {
+  test('gives the job back, and it runs at the next start with all of its tries', async () => {
+    const nimbus = await Nimbus.start({ agent: true, config: '[agent]\nslots = 1\n' });
+    try {
+      const started = await nimbus.cli(['run', '--json', '--detach', '--cpus', '1', '--memory', '512', '--', 'true']);
+      const id = JSON.parse(started.stdout).id;
+      await until('the job to be leased', async () => (await nimbus.job(id)).state === 'leased');
+      assert.equal(await nimbus.end(), 0);
+      await nimbus.boot();
+      const job = await nimbus.finished(id, 120);
+      assert.equal(job.state, 'succeeded', job.reason);
+      assert.equal(job.tries, 1);
+    } finally {
+      await nimbus.stop();
+    }
   });
 });
 

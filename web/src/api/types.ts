@@ -112,8 +112,10 @@ export interface NewJob {
   repo: string;
   ref?: string;
   sha?: string;
+  /** An OCI reference: a name of at most 228 characters, registry included, with an optional :tag and @sha256: digest; or a digest alone. It must be on the agent that runs the job; where it is not, the job fails at once and its reason says how to get it. */
   image?: string;
   command: string[];
+  /** Variables of the job, over those of the image and of Nimbus (HOME and PATH may be set). Names that begin with NIMBUS_ are refused. */
   env?: TextMap;
   timeout_s?: number;
   resources?: {
@@ -229,6 +231,8 @@ export interface JobEvent {
   result?: 'succeeded' | 'failed' | 'timed_out' | 'cancelled';
   exit_code?: number;
   reason?: string;
+  /** With abandoned, before started: nothing of the job ran and the reason is not the job's (the agent stops), so the job is queued again and loses no try. */
+  keeps_try?: boolean;
   log_last_seq?: number;
   at?: string;
 }

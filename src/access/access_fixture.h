@@ -104,6 +104,7 @@ struct AccessFixture {
     request.target = request.path;
     request.peer_address = "192.0.2.1";
     request.body = std::move(body);
+    if (!request.body.empty()) request.headers.set("Content-Type", "application/json");
     if (!bearer.empty()) request.headers.set("Authorization", "Bearer " + std::string(bearer));
     return request;
   }
@@ -113,6 +114,7 @@ struct AccessFixture {
     const net::RouteMatch match = router.match(request.method, request.path);
     if (match.handler == nullptr) return net::problem(match.status, "no handler");
     request.parameters = match.parameters;
+    if (auto refused = router.refuse(match, request)) return std::move(*refused);
     return run((*match.handler)(request));
   }
   net::Response serve(const net::Router& router, std::string method, std::string path,

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "access/access_fixture.h"
+#include "api/request_rules.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "control/control.h"
@@ -69,6 +70,7 @@ struct ControlFixture : access::AccessFixture {
     control = std::move(*opened);
     router = std::make_unique<net::Router>();
     control->add_routes(*router);
+    router->guard(api::request_rules());
   }
 
   static Answer read(const net::Response& response) {

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "access/access_fixture.h"
+#include "api/request_rules.h"
 #include "base/json.h"
 
 using namespace nimbus;
@@ -14,7 +15,10 @@ namespace {
 struct SignIn : AccessFixture {
   SessionRoutes routes{{authenticator, tokens, sessions}};
   net::Router router;
-  SignIn() { routes.add_to(router); }
+  SignIn() {
+    routes.add_to(router);
+    router.guard(api::request_rules());
+  }
 
   net::Response sign_in(const std::string& token) {
     return serve(router, "POST", "/api/v1/session", "", "{\"token\":\"" + token + "\"}");

@@ -247,6 +247,7 @@ bool Connection::judge_framing() {
 }
 
 Task<Response> Connection::call(const RouteMatch& match) {
+  if (auto refused = core_->router.refuse(match, request_)) co_return std::move(*refused);
   try {
     co_return co_await (*match.handler)(request_);
   } catch (const std::exception& e) {

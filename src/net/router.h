@@ -30,6 +30,9 @@ struct RouteMatch {
   std::string allow;  // for 405
 };
 
+// Refuses a request, before the handler of the route with this pattern is called; nullopt: go on.
+using RequestGuard = std::function<std::optional<Response>(std::string_view, const Request&)>;
+
 class Router {
  public:
   Router();
@@ -45,6 +48,12 @@ class Router {
   // Answers what no pattern matches (a gateway's pass-through, the dashboard's index.html).
   void fallback(Handler handler, RouteOptions options = {});
 
+  // Asked about every request that has a route; at most one.
+  void guard(RequestGuard guard) { guard_ = std::move(guard); }
+  std::optional<Response> refuse(const RouteMatch& match, const Request& request) const {
+    return guard_ ? guard_(match.pattern, request) : std::nullopt;
+  }
+
   // `path` as it was sent, percent-encoded: an encoded slash stays inside its segment, and
   // parameters come out decoded.
   RouteMatch match(std::string_view method, std::string_view path) const;
@@ -56,6 +65,7 @@ class Router {
   std::unique_ptr<Node> root_;
   struct Entry;
   std::unique_ptr<Entry> fallback_;
+  RequestGuard guard_;
 };
 
 }  // namespace nimbus::net

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "access/access_fixture.h"
+#include "api/request_rules.h"
 #include "net/client.h"
 #include "net/server.h"
 #include "telemetry/telemetry.h"
@@ -93,6 +94,7 @@ struct Process {
     telemetry = std::move(*opened);
     net::Router router;
     telemetry->add_routes(router);
+    router.guard(api::request_rules());
     auto listening = net::Server::listen(loop, std::move(router), {});
     REQUIRE(listening.has_value());
     server = std::move(*listening);

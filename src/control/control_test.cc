@@ -73,6 +73,15 @@ TEST_CASE_FIXTURE(
   CHECK_EQ(call("GET", "/healthz", "").status, 200);
 }
 
+TEST_CASE_FIXTURE(Whole, "metrics are not for those whom a proxy on this host forwards") {
+  for (const char* name : {"Forwarded", "X-Forwarded-For", "X-Real-IP"}) {
+    net::Request made = request("GET", "/metrics");
+    made.peer_is_loopback = true;
+    made.headers.set(name, "127.0.0.1");
+    CHECK_EQ(serve(*router, std::move(made)).status, 401);
+  }
+}
+
 TEST_CASE_FIXTURE(Whole, "metrics are for loopback or the token's holder") {
   const auto ask = [this](const std::string& bearer, bool loopback) {
     net::Request made = request("GET", "/metrics", bearer);
@@ -86,6 +95,8 @@ TEST_CASE_FIXTURE(Whole, "metrics are for loopback or the token's holder") {
   restart();
   CHECK_EQ(ask("secret", false), 200);
   CHECK_EQ(ask("other", false), 401);
+  CHECK_EQ(ask("other", true), 401);
+  CHECK_EQ(ask("secret", true), 200);
   CHECK_EQ(ask("", true), 200);
 }
 

@@ -1,5 +1,6 @@
 #include "control/health.h"
 
+#include <algorithm>
 #include <array>
 
 #include "api/json_text.h"
@@ -11,8 +12,20 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kStatuses = {"ok", "starting", "degraded", "unavailable"};
 
-// Compares digests, so that lengths tell nothing either.
-bool shows(const net::Request& request, const std::optional<Secret>& token) {
+// A proxy on this host makes its clients look like loopback; these tell of them.
+constexpr std::array<std::string_view, 3> kForwardingHeaders = {"Forwarded", "X-Forwarded-For",
+                                                                "X-Real-IP"};
+
+bool comes_from_this_host(const net::Request& request) {
+  return request.peer_is_loopback &&
+         std::none_of(kForwardingHeaders.begin(), kForwardingHeaders.end(),
+                      [&](std::string_view name) { return request.headers.find(name); });
+}
+
+// Who shows a credential is judged by it, wherever the request comes from. Compares digests, so
+// that lengths tell nothing either.
+bool may_read_metrics(const net::Request& request, const std::optional<Secret>& token) {
+  if (!request.headers.find("Authorization")) return comes_from_this_host(request);
   const auto bearer = request.bearer();
   return token && bearer && equal_in_constant_time(sha256(*bearer), sha256(token->reveal()));
 }
@@ -61,7 +74,7 @@ void add_health_routes(net::Router& router, const Health& health, Metrics& metri
   router.get(
       "/metrics",
       [&metrics, token = std::move(metrics_token)](net::Request& request) -> Task<net::Response> {
-        if (!shows(request, token) && !request.peer_is_loopback) {
+        if (!may_read_metrics(request, token)) {
           net::Response response =
               net::problem(Error{Code::unauthenticated, "the metrics token is missing or wrong",
                                  "send it as a bearer token, see metrics.token_file"});

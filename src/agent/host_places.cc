@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "agent/dead_instances.h"
 #include "agent/places.h"
 #include "agent/scratch_disk.h"
 #include "base/hash.h"
@@ -43,8 +44,11 @@ std::vector<int> numbers_in(const std::string& directory, std::string_view prefi
 
 class HostPlaces final : public Places {
  public:
-  HostPlaces(HostPlacesOptions options, os::SlotNetworks networks, bool cgroups)
-      : options_(std::move(options)), networks_(std::move(networks)), cgroups_(cgroups) {}
+  HostPlaces(HostPlacesOptions options, os::SlotNetworks networks, bool cgroups, os::LockFile alive)
+      : options_(std::move(options)),
+        networks_(std::move(networks)),
+        cgroups_(cgroups),
+        alive_(std::move(alive)) {}
 
   Place describe(int index) const override {
     Place place;
@@ -126,7 +130,7 @@ class HostPlaces final : public Places {
     if (cgroups_) {
       if (auto parent = os::Cgroup::open(cgroup_parent())) TRY(parent->remove());
     }
-    (void)::rmdir(options_.run_directory.c_str());
+    forget_instance(options_.run_directory);
     return {};
   }
 
@@ -175,6 +179,7 @@ class HostPlaces final : public Places {
   HostPlacesOptions options_;
   os::SlotNetworks networks_;
   bool cgroups_;
+  os::LockFile alive_;
   std::mutex templates_;  // two slots may want the same one first
 };
 
@@ -191,6 +196,7 @@ std::string instance_name(std::string_view directory) {
 Result<std::unique_ptr<Places>> make_host_places(HostPlacesOptions options) {
   TRY(os::make_directories(options.directory));
   TRY(os::make_directories(options.run_directory));
+  os::LockFile alive = TRY_IN("starting the agent", hold_instance(options.run_directory));
   os::SlotNetworkOptions network;
   network.instance = options.instance;
   network.egress = options.egress;
@@ -203,8 +209,11 @@ Result<std::unique_ptr<Places>> make_host_places(HostPlacesOptions options) {
     log_warn("no control groups: microVMs run without memory and CPU limits of the host's",
              {{"reason", support.detail}});
   }
-  return std::unique_ptr<Places>(
-      std::make_unique<HostPlaces>(std::move(options), std::move(networks), cgroups));
+  if (cgroups && !options.run_root.empty()) {
+    remove_dead_instances(options.instance, options.run_root);
+  }
+  return std::unique_ptr<Places>(std::make_unique<HostPlaces>(
+      std::move(options), std::move(networks), cgroups, std::move(alive)));
 }
 
 }  // namespace nimbus::agent

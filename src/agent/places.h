@@ -58,6 +58,9 @@ struct HostPlacesOptions {
   std::string instance;       // [a-z0-9]{1,6}, another for every agent of a host
   std::string directory;      // scratch disks and their templates
   std::string run_directory;  // sockets
+  // Where every agent of the host has its run directory, nimbus-INSTANCE; empty: what dead ones
+  // left is not looked for.
+  std::string run_root = {};
   // Of memory, for the monitor itself. An emulator keeps up to 1 GiB of translated code.
   uint64_t overhead_mb = 1280;
   bool egress = true;

@@ -7,6 +7,7 @@ namespace nimbus::cli {
 namespace {
 
 constexpr std::string_view kWarmProfile = "nimbus";
+constexpr std::string_view kRunRoot = "/run";
 
 Result<void> check_files(const Installation& installation) {
   if (installation.kernel.empty()) {
@@ -61,12 +62,14 @@ Result<std::unique_ptr<AgentRole>> AgentRole::start(net::Loop& loop, Metrics& me
   std::unique_ptr<AgentRole> role(new AgentRole(loop));
   // Socket paths are short by nature, data directories are not.
   const std::string instance = agent::instance_name(options.directory);
-  const std::string run_directory = "/run/nimbus-" + instance;
+  const std::string run_directory = std::string(kRunRoot) + "/nimbus-" + instance;
   role->images_ = TRY(image::Store::open({.directory = options.directory + "/images",
                                           .archives = options.installation.image_archives}));
   role->driver_ = TRY(make_driver(loop, options));
-  role->places_ = TRY(agent::make_host_places(
-      {.instance = instance, .directory = options.directory, .run_directory = run_directory}));
+  role->places_ = TRY(agent::make_host_places({.instance = instance,
+                                               .directory = options.directory,
+                                               .run_directory = run_directory,
+                                               .run_root = std::string(kRunRoot)}));
   agent::ImageLookup lookup =
       [store = role->images_.get()](const std::string& name) -> Result<agent::ImageRoot> {
     const image::Image image = TRY(store->ensure(name));

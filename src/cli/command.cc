@@ -45,7 +45,13 @@ void pad(std::string& line, size_t width) { line.resize(std::max(width, line.siz
 
 std::string suggestion(std::string_view word, std::span<const std::string_view> known) {
   const std::string_view guess = nearest(word, known);
-  return guess.empty() ? std::string() : "did you mean '" + std::string(guess) + "'?";
+  if (!guess.empty()) return "did you mean '" + std::string(guess) + "'?";
+  if (known.empty()) return "there are none";
+  std::string all = "one of";
+  for (const std::string_view one : known) {
+    all += (one == known.front() ? " " : ", ") + std::string(one);
+  }
+  return all;
 }
 
 std::vector<std::string_view> nouns_of(std::span<const Command> commands) {
@@ -148,16 +154,22 @@ struct Parser {
       values.emplace_back();
       return at + 1;
     }
-    if (has_value) {
-      values.emplace_back(word.substr(equals + 1));
-      return at + 1;
-    }
-    if (at + 1 >= words.size()) {
+    if (!has_value && at + 1 >= words.size()) {
       return fail(Code::bad_request, std::string(name) + " needs a value: " + std::string(name) +
                                          " " + std::string(option->value));
     }
-    values.push_back(words[at + 1]);
-    return at + 2;
+    values.push_back(has_value ? std::string(word.substr(equals + 1)) : words[at + 1]);
+    TRY(check_value(*option, values.back()));
+    return at + (has_value ? 1 : 2);
+  }
+
+  static Result<void> check_value(const Option& option, const std::string& value) {
+    if (option.check == nullptr) return {};
+    auto good = option.check(value);
+    if (good) return {};
+    return fail(Code::bad_request,
+                std::string(option.name) + " '" + value + "' " + good.error().message,
+                std::move(good).error().hint);
   }
 
   Result<void> check_words() const {

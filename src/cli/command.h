@@ -23,6 +23,9 @@ constexpr int kExitDone = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
+// Whether a value suits its option; the error's message goes on after "--limit 'x' ".
+using OptionCheck = Result<void> (*)(std::string_view value);
+
 // An Option without a name is a heading above those that follow: {"", "", "resources"}.
 struct Option {
   std::string_view name;             // "--timeout"
@@ -30,6 +33,7 @@ struct Option {
   std::string_view meaning;          // with unit and default
   bool repeats = false;              // may be given more than once
   std::string_view short_name = {};  // "-f"
+  OptionCheck check = nullptr;       // of a value, before the command runs (option_checks.h)
 };
 
 // What was typed, checked against the command's table.

@@ -138,7 +138,8 @@ std::vector<ConfigKey> make_keys() {
               "Disk for logs and traces while telemetry is away, in bytes",
               FIELD(agent.spool_bytes_max), 1 << 20, kMany),
       text("metrics", "token_file",
-           "File with the bearer token for /metrics; empty: loopback only, without a token",
+           "File with the bearer token for /metrics; without a token only this host itself may "
+           "read them, no proxy's clients",
            FIELD(metrics.token_file)),
       text("telemetry", "clickhouse", "`embedded:` or the http(s):// URL of a ClickHouse server",
            FIELD(telemetry.clickhouse)),

@@ -12,6 +12,7 @@
 #include "cli/config.h"
 #include "cli/data_directory.h"
 #include "cli/installation.h"
+#include "cli/option_checks.h"
 #include "image/build.h"
 #include "image/store.h"
 
@@ -31,13 +32,10 @@ std::string megabytes(int64_t bytes) {
   return text;
 }
 
-enum class Missing { is_error, is_made };
-
-// Looking at images makes no data directory; importing one before the first `nimbus up` does.
-Result<std::unique_ptr<image::Store>> open_store(const Arguments& arguments,
-                                                 Missing missing = Missing::is_error) {
+// No client command makes a data directory: one in the wrong place would be believed in later.
+Result<std::unique_ptr<image::Store>> open_store(const Arguments& arguments) {
   const std::string data = arguments.find("--data").value_or(kDataDirectoryDefault);
-  if (missing == Missing::is_error && access(data.c_str(), F_OK) != 0) {
+  if (access(data.c_str(), F_OK) != 0) {
     return fail(Code::not_found, "no data directory " + data,
                 "name it with --data, or make it with nimbus up");
   }
@@ -139,9 +137,10 @@ Result<void> build(const Arguments& arguments) {
 }
 
 Result<void> import(const Arguments& arguments) {
-  const auto store = TRY(open_store(arguments, Missing::is_made));
-  const auto images =
-      TRY(store->import_archive(arguments.words().front(), arguments.find("--name").value_or("")));
+  const std::string& file = arguments.words().front();
+  if (access(file.c_str(), R_OK) != 0) return fail(errno_error("reading " + file, errno));
+  const auto store = TRY(open_store(arguments));
+  const auto images = TRY(store->import_archive(file, arguments.find("--name").value_or("")));
   json::array items;
   for (const image::Image& image : images) {
     items.push_back(to_json(image));
@@ -229,7 +228,8 @@ std::vector<Command> image_commands() {
        .verb = "import",
        .summary = "Take the images of an OCI archive or layout directory",
        .example = "nimbus image import app.oci.tar --name acme/app",
-       .options = {{"--name", "NAME", "Name of the image, when the archive has none or another"},
+       .options = {{"--name", "NAME", "Name of the image, when the archive has none or another",
+                    false, "", image_name},
                    kDataOption,
                    kJsonOption},
        .words = {"FILE"},

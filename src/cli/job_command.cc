@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/job_print.h"
 #include "cli/list_page.h"
+#include "cli/option_checks.h"
 
 namespace nimbus::cli {
 namespace {
@@ -146,14 +147,15 @@ std::vector<Command> job_commands() {
        .summary = "List jobs, newest first",
        .example = "nimbus job list --state queued,running --org acme",
        .options = {{"--state", "STATES",
-                    "Of these states: queued, leased, running, succeeded, failed, ..."},
+                    "Of these states: queued, leased, running, succeeded, failed, ...", false, "",
+                    job_states},
                    {"--org", "ORG", "Of this org (default: all you may see)"},
                    {"--repo", "REPO", "Of this repository"},
                    {"--label", "LABEL", "With this label", true},
-                   {"--metadata", "KEY=VALUE", "With this note", true},
+                   {"--metadata", "KEY=VALUE", "With this note", true, "", key_and_value},
                    {"--since", "TIME", "Made since then: 2h, 3d, or 2026-01-31T12:00:00Z"},
-                   {"--limit", "N", "At most so many, up to 1000 (default 50)"},
-                   {"--cursor", "CURSOR", "Go on where a page ended"}},
+                   kLimitOption,
+                   kCursorOption},
        .talks_to_server = true,
        .run = command<list>});
   commands.push_back({.noun = "job",
@@ -170,8 +172,10 @@ std::vector<Command> job_commands() {
        .example = "nimbus job logs -f 12",
        .options = {{"--follow", "", "Go on until the job has ended", false, "-f"},
                    {"--timestamps", "", "Start each line with its time", false, "-t"},
-                   {"--after", "SEQ", "Only lines after this number (default 0)"},
-                   {"--fence", "N", "Of an earlier execution (default: the latest)"}},
+                   {"--after", "SEQ", "Only lines after this number (default 0)", false, "",
+                    integer_between<0, INT64_MAX>},
+                   {"--fence", "N", "Of an earlier execution (default: the latest)", false, "",
+                    integer_between<1, INT64_MAX>}},
        .words = {"ID"},
        .talks_to_server = true,
        .run = command<logs>});

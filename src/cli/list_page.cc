@@ -4,11 +4,13 @@
 #include <cstdio>
 
 #include "base/json.h"
+#include "cli/option_checks.h"
 #include "cli/table.h"
 
 namespace nimbus::cli {
 
-const Option kLimitOption = {"--limit", "N", "At most so many, up to 1000 (default 50)"};
+const Option kLimitOption = {"--limit", "N", "At most so many, up to 1000 (default 50)",
+                             false,     "",  page_limit};
 const Option kCursorOption = {"--cursor", "CURSOR", "Go on where a page ended"};
 
 Result<int> print_page(const boost::json::value& page, bool as_json,

@@ -7,6 +7,8 @@
 #include "cli/commands.h"
 #include "cli/job_print.h"
 #include "cli/list_page.h"
+#include "cli/option_checks.h"
+#include "model/job.h"
 
 namespace nimbus::cli {
 namespace {
@@ -49,63 +51,51 @@ Result<int> search(ApiClient& api, const Arguments& arguments) {
   return print_page(page, arguments.has("--json"), lines_text);
 }
 
-// What reading every line of the latest execution shows.
-struct Verdict {
+// What the server counted of one execution; all zero for one that wrote nothing.
+struct Counted {
   int64_t lines = 0;
   int64_t missing = 0;
-  int64_t last = 0;
 };
 
-Task<Result<Verdict>> read_all(ApiClient& api, std::string path) {
-  Verdict verdict;
-  for (;;) {
-    auto request =
-        api.request("GET", path + "/logs?limit=1000&after=" + std::to_string(verdict.last));
-    std::string doing = "reading the log";
-    CO_TRY_ASSIGN(const auto answer, co_await api.send(std::move(request), std::move(doing)));
-    const int64_t before = verdict.lines;
-    std::string_view rest = answer.body;
-    while (!rest.empty()) {
-      const size_t end = rest.find('\n');
-      const std::string_view text = rest.substr(0, end);
-      rest = end == std::string_view::npos ? "" : rest.substr(end + 1);
-      if (text.empty()) continue;
-      CO_TRY_ASSIGN(const auto line, parse_log_line(text));
-      if (line.seq <= verdict.last)
-        co_return fail(Code::corrupt, "the log's lines are out of order");
-      verdict.missing += line.seq - verdict.last - 1;
-      verdict.last = line.seq;
-      ++verdict.lines;
-    }
-    if (verdict.lines - before < 1000) co_return verdict;
+Result<Counted> read_latest(const json::object& verdict) {
+  const int64_t latest = TRY(read_int(verdict, "fence"));
+  const json::array* executions = TRY(find_array(verdict, "executions"));
+  Counted counted;
+  if (executions == nullptr) return counted;
+  for (const json::value& value : *executions) {
+    const json::object* execution = value.if_object();
+    if (execution == nullptr) return fail(Code::corrupt, "an execution is no object");
+    if (TRY(read_int(*execution, "fence")) != latest) continue;
+    counted.lines = TRY(read_int(*execution, "lines"));
+    counted.missing = TRY(read_int(*execution, "missing"));
   }
+  return counted;
 }
 
 Result<int> verify(ApiClient& api, const Arguments& arguments) {
   const std::string id = std::to_string(TRY(parse_job_id(arguments.words().at(0))));
-  const std::string path = "/api/v1/jobs/" + id;
-  const auto job = TRY(api.call("GET", path, "showing job " + id));
-  std::optional<Result<Verdict>> read;
-  api.complete([](ApiClient& a, std::string p, std::optional<Result<Verdict>>& out) -> Task<int> {
-    out.emplace(co_await read_all(a, std::move(p)));
-    co_return kExitDone;
-  }(api, path, read));
-  Verdict verdict = TRY(std::move(*read));
-  // Lines that the agent says it wrote, past the last one that is there.
-  if (job.is_object()) {
-    const auto* log = TRY(find_object(job.get_object(), "log"));
-    const auto last = log == nullptr ? std::nullopt : TRY(find_int(*log, "last_seq", 0));
-    if (last && *last > verdict.last) verdict.missing += *last - verdict.last;
-  }
-  const bool whole = verdict.missing == 0;
+  const auto answer =
+      TRY(api.call("GET", "/api/v1/jobs/" + id + "/logs/verify", "verifying the log of job " + id));
+  const json::object* verdict = answer.if_object();
+  if (verdict == nullptr) return fail(Code::corrupt, "the server's answer is not an object");
+  const std::string state = TRY_IN("the server's answer", read_text(*verdict, "state"));
+  const Counted counted = TRY_IN("the server's answer", read_latest(*verdict));
+  const auto known = model::find_job_state(state);
+  const bool finished = known && model::is_final(*known);
+  const bool whole = finished && counted.missing == 0;
   if (arguments.has("--json")) {
     print_json(json::object{{"job", std::stoll(id)},
-                            {"lines", verdict.lines},
-                            {"missing", verdict.missing},
+                            {"state", state},
+                            {"finished", finished},
+                            {"lines", counted.lines},
+                            {"missing", counted.missing},
                             {"complete", whole}});
   } else {
-    print_out("job " + id + ": " + std::to_string(verdict.lines) + " lines, " +
-              (whole ? "none missing\n" : std::to_string(verdict.missing) + " missing\n"));
+    const std::string missing =
+        counted.missing == 0 ? "none missing" : std::to_string(counted.missing) + " missing";
+    print_out("job " + id + ": " + std::to_string(counted.lines) + " lines, " + missing +
+              (finished ? "" : " so far; the job has not finished (" + printable(state) + ")") +
+              "\n");
   }
   return whole ? kExitDone : kExitFailed;
 }
@@ -126,8 +116,9 @@ std::vector<Command> log_commands() {
        .example = "nimbus log search 'out of memory' --org acme --since 2h",
        .options = {{"--org", "ORG", "Of this org (default: all you may see)"},
                    {"--repo", "REPO", "Of this repository"},
-                   {"--job", "ID", "Of this job"},
-                   {"--level", "LEVEL", "Of this level: debug, info, warn, error"},
+                   {"--job", "ID", "Of this job", false, "", job_number},
+                   {"--level", "LEVEL", "Of this level: debug, info, warn, error", false, "",
+                    log_level},
                    {"--since", "TIME", "Since then: 2h, 3d, or 2026-01-31T12:00:00Z"},
                    {"--until", "TIME", "Before then, written the same way"},
                    kLimitOption,
@@ -140,6 +131,9 @@ std::vector<Command> log_commands() {
                       .summary = "Prove that no line of a job's log is missing",
                       .example = "nimbus log verify 12",
                       .words = {"JOB"},
+                      .notes =
+                          "Exit status: 0 when the job has finished and its latest execution's "
+                          "log is whole, else 1.",
                       .talks_to_server = true,
                       .run = command<verify>});
   return commands;

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/list_page.h"
+#include "cli/option_checks.h"
 #include "cli/table.h"
 
 namespace nimbus::cli {
@@ -137,7 +138,8 @@ std::vector<Command> org_commands() {
                                   {"--cache-bytes-max", "BYTES", "Room for the Actions cache"},
                                   {"--registry-bytes-max", "BYTES", "Room for images"},
                                   {"--log-bytes-max", "BYTES", "Room for logs"},
-                                  {"--egress", "POLICY", "default (no private networks) or open"}},
+                                  {"--egress", "POLICY", "default (no private networks) or open",
+                                   false, "", egress_policy}},
                       .words = {"ORG"},
                       .talks_to_server = true,
                       .run = command<set>});

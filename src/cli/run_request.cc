@@ -3,13 +3,13 @@
 #include <boost/json.hpp>
 
 #include "cli/job_print.h"
+#include "cli/option_checks.h"
+#include "control/job_request.h"
 
 namespace nimbus::cli {
 namespace {
 
 namespace json = boost::json;
-
-constexpr int64_t kTimeoutSecondsMax = 7 * 24 * 3600;
 
 std::string text_or(const Arguments& arguments, std::string_view option,
                     const Environment& environment, const std::string& variable,
@@ -55,11 +55,12 @@ Result<json::object> read_metadata(const Arguments& arguments) {
 
 Result<json::object> read_resources(const Arguments& arguments) {
   json::object resources;
-  if (const auto cpus = TRY(arguments.find_integer("--cpus", 1, 1024))) resources["cpus"] = *cpus;
-  if (const auto memory = TRY(arguments.find_integer("--memory", 128, 1 << 24))) {
+  if (const auto cpus = TRY(arguments.find_integer("--cpus", 1, control::kCpusMax)))
+    resources["cpus"] = *cpus;
+  if (const auto memory = TRY(arguments.find_integer("--memory", 128, control::kMemoryMbMax))) {
     resources["memory_mb"] = *memory;
   }
-  if (const auto disk = TRY(arguments.find_integer("--disk", 64, 1 << 26)))
+  if (const auto disk = TRY(arguments.find_integer("--disk", 64, control::kDiskMbMax)))
     resources["disk_mb"] = *disk;
   return resources;
 }
@@ -69,23 +70,28 @@ Result<json::object> read_resources(const Arguments& arguments) {
 const std::vector<Option>& run_options() {
   static const std::vector<Option> options = {
       {"", "", "what runs"},
-      {"--image", "IMAGE", "Image to boot (default: the server's, nimbus/base)"},
-      {"--env", "NAME=VALUE", "Variable for the command; NAME alone takes this shell's", true,
-       "-e"},
+      {"--image", "IMAGE", "Image to boot (default: the server's, nimbus/base)", false, "",
+       image_name},
+      {"--env", "NAME=VALUE", "Variable for the command; NAME alone takes this shell's", true, "-e",
+       variable},
       {"--timeout", "TIME",
        "End it after this long: seconds, or 15m, 2h (default: the server's, 1h)"},
-      {"--retries", "N", "Tries after a lost host (default: the server's, 2)"},
+      {"--retries", "N", "Tries after a lost host (default: the server's, 2)", false, "",
+       integer_between<0, control::kRetriesMax>},
       {"", "", "resources"},
-      {"--cpus", "N", "Processors (default: the server's, 2)"},
-      {"--memory", "MB", "Memory in MB (default: the server's, 2048)"},
-      {"--disk", "MB", "Scratch disk in MB (default: the server's, 10240)"},
+      {"--cpus", "N", "Processors (default: the server's, 2)", false, "",
+       integer_between<1, control::kCpusMax>},
+      {"--memory", "MB", "Memory in MB (default: the server's, 2048)", false, "",
+       integer_between<128, control::kMemoryMbMax>},
+      {"--disk", "MB", "Scratch disk in MB (default: the server's, 10240)", false, "",
+       integer_between<64, control::kDiskMbMax>},
       {"", "", "whose it is"},
       {"--org", "ORG", "Org it belongs to (default $NIMBUS_ORG, else local)"},
       {"--repo", "REPO", "Repository it belongs to (default $NIMBUS_REPO, else local)"},
       {"--ref", "REF", "Git ref to note with it"},
       {"--sha", "SHA", "Commit to note with it"},
       {"--label", "LABEL", "Label that agents and filters see", true},
-      {"--metadata", "KEY=VALUE", "Note for filters and people", true},
+      {"--metadata", "KEY=VALUE", "Note for filters and people", true, "", key_and_value},
       {"", "", "output"},
       {"--detach", "", "Print the job's number and leave", false, "-d"},
       {"--quiet", "", "Print the command's output alone", false, "-q"},
@@ -107,7 +113,9 @@ Result<json::object> make_job_request(const Arguments& arguments, const Environm
   if (!env.empty()) body["env"] = std::move(env);
   if (const auto timeout = arguments.find("--timeout")) {
     const int64_t seconds = TRY_IN("--timeout", parse_seconds(*timeout));
-    if (seconds > kTimeoutSecondsMax) return fail(Code::bad_request, "--timeout is over 7 days");
+    if (seconds < 1 || seconds > control::kTimeoutSecondsMax) {
+      return fail(Code::bad_request, "--timeout '" + *timeout + "' is not from 1 s to 5 days");
+    }
     body["timeout_s"] = seconds;
   }
   auto resources = TRY(read_resources(arguments));
@@ -117,7 +125,7 @@ Result<json::object> make_job_request(const Arguments& arguments, const Environm
   if (!labels.empty()) body["labels"] = std::move(labels);
   auto metadata = TRY(read_metadata(arguments));
   if (!metadata.empty()) body["metadata"] = std::move(metadata);
-  if (const auto retries = TRY(arguments.find_integer("--retries", 0, 100)))
+  if (const auto retries = TRY(arguments.find_integer("--retries", 0, control::kRetriesMax)))
     body["retries"] = *retries;
   return body;
 }

@@ -23,9 +23,8 @@ Environment with(const Variables& variables) {
 
 Result<boost::json::object> request(const std::vector<std::string>& words,
                                     const Variables& variables = {}) {
-  const auto arguments = parse_arguments(run_commands().front(), words);
-  REQUIRE(arguments.has_value());
-  return make_job_request(*arguments, with(variables));
+  const auto arguments = TRY(parse_arguments(run_commands().front(), words));
+  return make_job_request(arguments, with(variables));
 }
 
 }  // namespace

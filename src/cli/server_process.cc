@@ -1,12 +1,12 @@
 #include "cli/server_process.h"
 
-#include <charconv>
-
+#include "api/request_rules.h"
 #include "base/log.h"
 #include "cli/agent_role.h"
 #include "cli/control_role.h"
 #include "cli/data_directory.h"
 #include "cli/installation.h"
+#include "cli/listen_address.h"
 #include "cli/signals.h"
 #include "cli/telemetry_role.h"
 #include "net/server.h"
@@ -17,27 +17,6 @@ namespace {
 constexpr Duration kDrainPatience = std::chrono::seconds(30);  // for jobs that run
 constexpr Duration kDrainDeadline = std::chrono::seconds(10);  // for requests in progress
 constexpr Duration kDrainPoll = std::chrono::milliseconds(50);
-
-struct Listen {
-  std::string address;
-  uint16_t port = 0;
-};
-
-Result<Listen> parse_listen(const std::string& text) {
-  const size_t colon = text.rfind(':');
-  Listen listen;
-  const char* first = text.data() + (colon == std::string::npos ? text.size() : colon + 1);
-  const auto [end, error] = std::from_chars(first, text.data() + text.size(), listen.port);
-  if (colon == std::string::npos || error != std::errc() || end != text.data() + text.size()) {
-    return fail(Code::bad_request, "server.listen '" + text + "' is not ADDRESS:PORT",
-                "write it like 127.0.0.1:8080 or [::1]:8080");
-  }
-  listen.address = text.substr(0, colon);
-  if (listen.address.starts_with('[') && listen.address.ends_with(']')) {
-    listen.address = listen.address.substr(1, listen.address.size() - 2);
-  }
-  return listen;
-}
 
 // Everything the process owns; members end in reverse order, so what others use comes first.
 class ServerProcess {
@@ -50,7 +29,7 @@ class ServerProcess {
 
   Result<void> start() {
     // Before anything is made on the disk.
-    TRY(parse_listen(options_.config.server.listen));
+    TRY_IN("server.listen", parse_listen_address(options_.config.server.listen));
     data_.emplace(TRY(DataDirectory::open(options_.data, system_random())));
     installation_ = TRY(find_installation(options_.config));
     if (hosts(Role::control)) TRY(start_control());
@@ -110,6 +89,7 @@ class ServerProcess {
     net::Router router;
     if (control_ != nullptr) control_->add_routes(router);
     if (telemetry_ != nullptr) telemetry_->add_routes(router);
+    router.guard(api::request_rules());
     return router;
   }
 
@@ -117,7 +97,7 @@ class ServerProcess {
   // the certificate names the public host, and nobody else needs to hear it.
   Result<void> listen() {
     const Config& config = options_.config;
-    const Listen where = TRY(parse_listen(config.server.listen));
+    const ListenAddress where = TRY(parse_listen_address(config.server.listen));
     net::ServerOptions wanted;
     wanted.address = where.address;
     wanted.port = where.port;

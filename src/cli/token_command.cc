@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/job_print.h"
 #include "cli/list_page.h"
+#include "cli/option_checks.h"
 #include "cli/table.h"
 
 namespace nimbus::cli {
@@ -97,7 +98,8 @@ std::vector<Command> token_commands() {
        .verb = "create",
        .summary = "Make a token; it is shown once",
        .example = "nimbus token create ci-bot --role operator --org acme --expires-in 90d",
-       .options = {{"--role", "ROLE", "viewer, operator, admin or ingest (default viewer)"},
+       .options = {{"--role", "ROLE", "viewer, operator, admin or ingest (default viewer)", false,
+                    "", token_role},
                    {"--org", "ORG", "The org it may act in (default *: all)"},
                    {"--repo", "REPO", "The repository it may send for (role ingest only)"},
                    {"--expires-in", "TIME",

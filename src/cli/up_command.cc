@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/data_directory.h"
+#include "cli/option_checks.h"
 #include "cli/server_process.h"
 
 namespace nimbus::cli {
@@ -14,12 +15,14 @@ namespace {
 
 const Option kDataOption = {"--data", "DIR",
                             "Data directory, made when absent (default ./nimbus-data)"};
-const Option kListenOption = {"--listen", "ADDR:PORT",
-                              "Address to listen on (default 127.0.0.1:8080)"};
+const Option kListenOption = {
+    "--listen", "ADDR:PORT", "Address to listen on (default 127.0.0.1:8080)",
+    false,      "",          listen_address};
 const Option kConfigOption = {"--config", "FILE",
                               "Configuration (default nimbus.toml of the data directory)"};
-const Option kVmmOption = {"--vmm", "NAME",
-                           "Virtual machine monitor: auto, qemu or firecracker (default auto)"};
+const Option kVmmOption = {
+    "--vmm", "NAME", "Virtual machine monitor: auto, qemu or firecracker (default auto)",
+    false,   "",     monitor_name};
 
 constexpr std::array<std::string_view, 5> kRoleNames = {"control", "cache", "registry", "telemetry",
                                                         "agent"};
@@ -97,8 +100,9 @@ int serve(const Arguments& arguments) {
     options->roles.insert(*role);
   }
   if (options->roles.contains(Role::agent) && options->config.agent.server.empty()) {
-    return complain(Error{Code::bad_request, "an agent by itself needs to know its server",
-                          "give --server URL, or set agent.server"});
+    complain(Error{Code::bad_request, "an agent by itself needs to know its server",
+                   "give --server URL, or set agent.server"});
+    return kExitUsage;
   }
   return run(std::move(*options));
 }

@@ -56,7 +56,7 @@ describe('jobs in microVMs', { skip: canBoot() }, () => {
     assert.match(job.reason, /timed out after 3 s/);
   });
 
-  test('a job whose guest cannot act any more is timed_out by its host', async () => {
+  test('a fork bomb does not outlive its time limit', async () => {
     const id = await detached('bomb() { bomb | bomb & }; bomb; while :; do bomb; done', ['--timeout', '3']);
     const job = await nimbus.finished(id);
     assert.equal(job.state, 'timed_out', job.reason);

@@ -80,7 +80,7 @@ const Command* find_command(std::span<const Command> commands, std::string_view 
 }
 
 int refuse(const std::string& message, const std::string& hint) {
-  std::fprintf(stderr, "%s: %s\n", kProgram.data(), message.c_str());
+  std::fputs((std::string(kProgram) + ": " + message + "\n").c_str(), stderr);
   if (!hint.empty()) std::fprintf(stderr, "hint: %s\n", hint.c_str());
   return kExitUsage;
 }
@@ -298,7 +298,7 @@ std::string overview_help(std::span<const Command> commands) {
 }
 
 int complain(const Error& error) {
-  std::fprintf(stderr, "%s: %s\n", kProgram.data(), error.message.c_str());
+  std::fputs((std::string(kProgram) + ": " + error.message + "\n").c_str(), stderr);
   if (!error.hint.empty()) std::fprintf(stderr, "hint: %s\n", error.hint.c_str());
   return kExitFailed;
 }

@@ -288,13 +288,17 @@ std::string config_reference() {
     const std::string name = key.name_in_environment();
     const std::string full = std::string(key.section) + "." + std::string(key.name);
     const bool is_secret = key.kind == KeyKind::secret;
-    out += "| `" + full + "`" + (is_secret ? ", `" + full + "_file`" : "") + " | " +
-           (value.empty() ? "" : "`" + value + "`") + " | `" + name + "`" +
-           (is_secret ? ", `" + name + "_FILE`" : "") + " | " + std::string(key.meaning) + " |\n";
+    out.append("| `").append(full).append("`");
+    if (is_secret) out.append(", `").append(full).append("_file`");
+    out += " | ";
+    if (!value.empty()) out.append("`").append(value).append("`");
+    out.append(" | `").append(name).append("`");
+    if (is_secret) out.append(", `").append(name).append("_FILE`");
+    out.append(" | ").append(key.meaning).append(" |\n");
   }
   for (const ProfileKey& key : profile_keys()) {
-    out += "| `profiles.NAME." + std::string(key.name) + "` | | | " + std::string(key.meaning) +
-           " |\n";
+    out.append("| `profiles.NAME.").append(key.name).append("` | | | ").append(key.meaning);
+    out += " |\n";
   }
   return out;
 }

@@ -34,7 +34,7 @@ ConfigKey integer(std::string_view section, std::string_view name, std::string_v
 
 template <typename Member>
 ConfigKey text(std::string_view section, std::string_view name, std::string_view meaning,
-               Member member, std::vector<std::string_view> choices = {}) {
+               Member member, const std::vector<std::string_view>& choices = {}) {
   return {section,
           name,
           KeyKind::text,

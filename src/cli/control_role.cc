@@ -56,7 +56,8 @@ Result<std::optional<Secret>> metrics_token(const Config& config) {
 }  // namespace
 
 ControlRole::ControlRole(Metrics& metrics, std::unique_ptr<db::Database> database,
-                         const ControlRoleOptions& options, std::vector<Secret> job_token_keys)
+                         const ControlRoleOptions& options,
+                         const std::vector<Secret>& job_token_keys)
     : database_(std::move(database)),
       tokens_(*database_, system_clock(), system_random()),
       sessions_(*database_, tokens_, system_clock(), system_random()),
@@ -74,9 +75,9 @@ Result<std::unique_ptr<ControlRole>> ControlRole::start(net::Loop& loop, Metrics
   const int applied =
       TRY_IN("migrating the control database", migrate_all(*database, system_clock().now()));
   if (applied > 0) log_info("database migrated", {{"migrations", applied}});
-  auto keys = TRY_IN("job-token.key", access::parse_job_token_keys(options.job_token_key.reveal()));
-  std::unique_ptr<ControlRole> role(
-      new ControlRole(metrics, std::move(database), options, std::move(keys)));
+  const auto keys =
+      TRY_IN("job-token.key", access::parse_job_token_keys(options.job_token_key.reveal()));
+  std::unique_ptr<ControlRole> role(new ControlRole(metrics, std::move(database), options, keys));
   if (!TRY(role->tokens_.adopt_admin(options.admin_token))) {
     log_warn("admin.token has been revoked; make another admin's token or remove the file");
   }

@@ -51,7 +51,7 @@ class ControlRole {
 
  private:
   ControlRole(Metrics& metrics, std::unique_ptr<db::Database> database,
-              const ControlRoleOptions& options, std::vector<Secret> job_token_keys);
+              const ControlRoleOptions& options, const std::vector<Secret>& job_token_keys);
   Result<void> open_control(net::Loop& loop, Metrics& metrics, const ControlRoleOptions& options);
 
   std::unique_ptr<db::Database> database_;

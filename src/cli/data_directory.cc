@@ -33,7 +33,7 @@ Result<std::string> read_or_make(const std::string& path,
     return std::string(trimmed);
   }
   if (text.error().code != Code::not_found) return fail(std::move(text).error());
-  const std::string fresh = make();
+  std::string fresh = make();
   TRY(os::write_file_atomically(path, fresh + "\n", 0600));
   return fresh;
 }

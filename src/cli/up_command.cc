@@ -59,7 +59,7 @@ Result<ServerOptions> read_options(const Arguments& arguments) {
   return options;
 }
 
-int run(ServerOptions options) {
+int run(const ServerOptions& options) {
   const Result<void> ended = run_server(options);
   return ended ? kExitDone : complain(ended.error());
 }
@@ -72,7 +72,7 @@ int up(const Arguments& arguments) {
     options->roles.insert(Role::agent);
     options->embedded_agent = options->config.agent.server.empty();
   }
-  return run(std::move(*options));
+  return run(*options);
 }
 
 Result<Role> parse_role(const std::string& name) {
@@ -104,7 +104,7 @@ int serve(const Arguments& arguments) {
                    "give --server URL, or set agent.server"});
     return kExitUsage;
   }
-  return run(std::move(*options));
+  return run(*options);
 }
 
 }  // namespace

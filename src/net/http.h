@@ -104,7 +104,7 @@ class BodyWriter {
   virtual bool peer_gone() const = 0;
   // `call` runs once, on the loop, when the peer leaves or the server drains: wakes a stream that
   // waits for something to say. At once when that has happened already.
-  virtual void on_gone(std::function<void()> call) { (void)call; }
+  virtual void on_gone(std::function<void()> call) { (void)call; }  // NOLINT(*-value-param): a sink
   // The answer cannot be completed: the connection is closed without the end mark, so that the peer
   // sees a broken answer and not a short one.
   virtual void break_off() {}

@@ -16,7 +16,8 @@ namespace nimbus::os {
 
 namespace {
 
-constexpr std::array<const char*, 3> kPlaces = {"/usr/sbin/nft", "/sbin/nft", "/usr/local/sbin/nft"};
+constexpr std::array<const char*, 3> kPlaces = {"/usr/sbin/nft", "/sbin/nft",
+                                                "/usr/local/sbin/nft"};
 constexpr Duration kPatience = std::chrono::seconds(20);
 constexpr size_t kSaidBytesMax = 2000;
 
@@ -72,8 +73,7 @@ Result<std::string> run(const std::string& text, bool json) {
   if (exit->code == 0) return read_memory_file(output.get());
   const std::string said = read_memory_file(errors.get());
   const std::string_view words = trim(std::string_view(said).substr(0, kSaidBytesMax));
-  return fail(Code::internal,
-              "nftables: " + (words.empty() ? to_text(*exit) : std::string(words)));
+  return fail(Code::internal, "nftables: " + (words.empty() ? to_text(*exit) : std::string(words)));
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ class RowReader {
     T value{};
     if (rest_.size() < sizeof(T)) ok_ = false;
     if (!ok_) return value;
-    std::memcpy(&value, rest_.data(), sizeof(T));
+    rest_.copy(reinterpret_cast<char*>(&value), sizeof(T));
     rest_.remove_prefix(sizeof(T));
     return value;
   }

@@ -275,6 +275,19 @@ Result<std::optional<BlobInfo>> find_blob_in(db::Transaction& tx, const Digest& 
                  TRY(tx.find("SELECT size FROM blobs WHERE digest = $1", to_string(digest))));
 }
 
+Result<bool> is_stored_in(db::Transaction& tx, const Digest& digest) {
+  return TRY(tx.find("SELECT 1 FROM blobs WHERE digest = $1 AND condemned = 0", to_string(digest)))
+      .has_value();
+}
+
+Result<std::vector<BlobInfo>> unknown_in(db::Transaction& tx, const std::vector<BlobInfo>& blobs) {
+  std::vector<BlobInfo> unknown;
+  for (const BlobInfo& blob : blobs) {
+    if (!TRY(find_blob_in(tx, blob.digest))) unknown.push_back(blob);
+  }
+  return unknown;
+}
+
 Result<std::vector<BlobInfo>> blobs_in(db::Transaction& tx, const std::optional<Digest>& after,
                                        int limit) {
   return infos_of(

@@ -83,6 +83,10 @@ Result<bool> condemn_in(db::Transaction& tx, const BlobInfo& blob, Time now);
 // The bytes are gone. The blob must be condemned.
 Result<void> forget_in(db::Transaction& tx, const Digest& digest);
 Result<std::optional<BlobInfo>> find_blob_in(db::Transaction& tx, const Digest& digest);
+// Known, and not condemned.
+Result<bool> is_stored_in(db::Transaction& tx, const Digest& digest);
+// Those of `blobs` that no row names.
+Result<std::vector<BlobInfo>> unknown_in(db::Transaction& tx, const std::vector<BlobInfo>& blobs);
 // Blobs that are not condemned, in order of digest, after `after`.
 Result<std::vector<BlobInfo>> blobs_in(db::Transaction& tx, const std::optional<Digest>& after,
                                        int limit);

@@ -35,6 +35,8 @@ std::string mebibytes(int64_t bytes) {
   return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
 }
 
+int64_t percent_of(int64_t limit, int percent) { return limit / 100 * percent; }
+
 bool over(int64_t used, int64_t limit) { return limit > 0 && used > limit; }
 
 }  // namespace
@@ -87,7 +89,7 @@ Task<Result<void>> QuotaBook::grow(Reservation& reservation, SpaceRequest reques
   sums_->add(more.repo_key_, more.bytes_);
   sums_->all += more.bytes_;
   CO_TRY(co_await make_room(request));
-  CO_TRY(co_await check_disk());
+  CO_TRY(co_await check_disk(request));
   if (reservation.sums_ == nullptr) {
     reservation = std::move(more);
   } else {
@@ -111,6 +113,14 @@ Task<Result<QuotaBook::Room>> QuotaBook::read_room(SpaceRequest request) {
   co_return co_await database_.read<Room>(std::move(work));
 }
 
+int64_t QuotaBook::reserved_bytes() const { return sums_->all; }
+
+Task<Result<int64_t>> QuotaBook::evict(Use use, EvictionRequest request) {
+  const auto call = evict_.find(use);
+  if (call == evict_.end()) co_return int64_t{0};
+  co_return co_await call->second(std::move(request));
+}
+
 Task<Result<void>> QuotaBook::make_room(SpaceRequest request) {
   for (bool evicted = false;; evicted = true) {
     CO_TRY_ASSIGN(const Room room, co_await read_room(request));
@@ -120,28 +130,98 @@ Task<Result<void>> QuotaBook::make_room(SpaceRequest request) {
     const bool repo_over = over(repo_after, room.limits.repo_bytes_max);
     if (!org_over && !repo_over) co_return Result<void>();
     const int64_t limit = repo_over ? room.limits.repo_bytes_max : room.limits.org_bytes_max;
-    const std::string whose = repo_over ? "the repo's " : "the org's ";
-    const auto evict = evict_.find(request.use);
-    if (over(request.bytes, limit) || evicted || evict == evict_.end()) {
+    if (over(request.bytes, limit) || evicted) {
       co_return fail(Code::too_large,
-                     whose + std::string(to_string(request.use)) + " quota of " + mebibytes(limit) +
+                     std::string(repo_over ? "the repo's " : "the org's ") +
+                         std::string(to_string(request.use)) + " quota of " + mebibytes(limit) +
                          " has no room for " + mebibytes(request.bytes),
                      "remove what is not needed, or raise the quota");
     }
-    EvictionRequest eviction{request.org, repo_over ? request.repo : std::string(),
-                             repo_over ? repo_after - limit : org_after - limit};
-    CO_TRY(co_await evict->second(std::move(eviction)));
+    // Down to the low mark at once: the next writers find room.
+    EvictionRequest eviction{
+        request.org, repo_over ? request.repo : std::string(),
+        (repo_over ? repo_after : org_after) - percent_of(limit, options_.low_percent)};
+    CO_TRY(co_await evict(request.use, std::move(eviction)));
   }
 }
 
-Task<Result<void>> QuotaBook::check_disk() {
-  if (options_.free_bytes_min <= 0) co_return Result<void>();
+Task<Result<int64_t>> QuotaBook::missing_disk_bytes() {
   CO_TRY_ASSIGN(const StoreSpace space, co_await store_.space());
-  if (space.total_bytes == 0 || space.free_bytes - sums_->all >= options_.free_bytes_min) {
-    co_return Result<void>();
+  if (space.total_bytes == 0) co_return int64_t{0};
+  co_return options_.free_bytes_min - (space.free_bytes - sums_->all);
+}
+
+// Garbage goes first, then the org's own least recently used entries.
+Task<Result<void>> QuotaBook::check_disk(const SpaceRequest& request) {
+  if (options_.free_bytes_min <= 0) co_return Result<void>();
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    CO_TRY_ASSIGN(const int64_t missing, co_await missing_disk_bytes());
+    if (missing <= 0) co_return Result<void>();
+    if (attempt == 1) {
+      EvictionRequest eviction{request.org, "", missing};
+      CO_TRY(co_await evict(request.use, std::move(eviction)));
+    }
+    if (reclaim_ && attempt < 2) co_await reclaim_();
   }
   co_return fail(Code::insufficient_storage, "the disk of the blob store is nearly full",
                  "free disk space, or lower the quotas");
+}
+
+Task<Result<int64_t>> QuotaBook::trim_org(OrgUsage org) {
+  std::function<Result<QuotaLimits>(db::Transaction&)> work =
+      [limits = options_.limits, org](db::Transaction& tx) { return limits(tx, org.org, org.use); };
+  CO_TRY_ASSIGN(const QuotaLimits limits, co_await database_.read<QuotaLimits>(std::move(work)));
+  const int64_t limit = limits.org_bytes_max;
+  if (limit <= 0 || org.usage.bytes <= percent_of(limit, options_.high_percent)) {
+    co_return int64_t{0};
+  }
+  EvictionRequest eviction{org.org, "", org.usage.bytes - percent_of(limit, options_.low_percent)};
+  co_return co_await evict(org.use, std::move(eviction));
+}
+
+Task<Result<int64_t>> QuotaBook::trim_disk() {
+  CO_TRY_ASSIGN(const StoreSpace space, co_await store_.space());
+  const int64_t used = space.total_bytes - space.free_bytes;
+  if (space.total_bytes == 0 || used <= percent_of(space.total_bytes, options_.disk_high_percent)) {
+    co_return int64_t{0};
+  }
+  // What is garbage already may be enough.
+  if (reclaim_) co_await reclaim_();
+  CO_TRY_ASSIGN(const StoreSpace after, co_await store_.space());
+  const int64_t wanted = after.total_bytes - after.free_bytes -
+                         percent_of(after.total_bytes, options_.disk_low_percent);
+  if (wanted <= 0) co_return int64_t{0};
+  CO_TRY_ASSIGN(const auto orgs, co_await read_all_usage());
+  int64_t all = 0;
+  for (const OrgUsage& org : orgs) all += org.usage.bytes;
+  int64_t freed = 0;
+  for (const OrgUsage& org : orgs) {
+    const double share =
+        static_cast<double>(org.usage.bytes) / static_cast<double>(std::max<int64_t>(all, 1));
+    EvictionRequest eviction{org.org, "",
+                             static_cast<int64_t>(share * static_cast<double>(wanted))};
+    if (eviction.bytes <= 0) continue;
+    CO_TRY_ASSIGN(const int64_t bytes, co_await evict(org.use, std::move(eviction)));
+    freed += bytes;
+  }
+  if (reclaim_) co_await reclaim_();
+  co_return freed;
+}
+
+Task<Result<std::vector<OrgUsage>>> QuotaBook::read_all_usage() {
+  std::function<Result<std::vector<OrgUsage>>(db::Transaction&)> work = all_org_usage_in;
+  co_return co_await database_.read<std::vector<OrgUsage>>(std::move(work));
+}
+
+Task<Result<int64_t>> QuotaBook::trim() {
+  CO_TRY_ASSIGN(const auto orgs, co_await read_all_usage());
+  int64_t freed = 0;
+  for (const OrgUsage& org : orgs) {
+    CO_TRY_ASSIGN(const int64_t bytes, co_await trim_org(org));
+    freed += bytes;
+  }
+  CO_TRY_ASSIGN(const int64_t bytes, co_await trim_disk());
+  co_return freed + bytes;
 }
 
 }  // namespace nimbus::blob

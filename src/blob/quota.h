@@ -72,17 +72,29 @@ class QuotaBook {
   struct Options {
     ReadQuotaLimits limits;
     int64_t free_bytes_min = 0;  // of the disk, that writers must leave
+    // Eviction begins above the high mark and goes down to the low one, in percent of the quota.
+    int high_percent = 95;
+    int low_percent = 85;
+    // The same for the whole disk: every org gives up the same share of what it uses.
+    int disk_high_percent = 92;
+    int disk_low_percent = 88;
   };
   QuotaBook(db::Database& database, Store& store, Options options);
 
   // Called when a quota has no room; without one the request is refused.
   void set_evict(Use use, Evict evict);
+  // Called when the disk has no room: removes garbage at once.
+  void set_reclaim(std::function<Task<void>()> reclaim) { reclaim_ = std::move(reclaim); }
   // too_large: more than the whole quota, or than what eviction could free. insufficient_storage:
   // the disk has no room.
   Task<Result<Reservation>> reserve(SpaceRequest request);
   // For bodies whose length is not known ahead: makes the reservation at least `bytes` in all.
   // On failure it stays as it was.
   Task<Result<void>> grow(Reservation& reservation, SpaceRequest request);
+  // Evicts where a quota or the disk is above its high mark; the bytes of usage that were freed.
+  // Called regularly, so that writers seldom wait for it.
+  Task<Result<int64_t>> trim();
+  int64_t reserved_bytes() const;
 
  private:
   struct Room {
@@ -91,7 +103,12 @@ class QuotaBook {
     int64_t repo_used = 0;
   };
   Task<Result<Room>> read_room(SpaceRequest request);
-  Task<Result<void>> check_disk();
+  Task<Result<void>> check_disk(const SpaceRequest& request);
+  Task<Result<int64_t>> missing_disk_bytes();
+  Task<Result<int64_t>> evict(Use use, EvictionRequest request);
+  Task<Result<int64_t>> trim_org(OrgUsage org);
+  Task<Result<int64_t>> trim_disk();
+  Task<Result<std::vector<OrgUsage>>> read_all_usage();
   Task<Result<void>> make_room(SpaceRequest request);
 
   db::Database& database_;
@@ -99,6 +116,7 @@ class QuotaBook {
   Options options_;
   std::shared_ptr<Reservation::Sums> sums_;
   std::map<Use, Evict> evict_;
+  std::function<Task<void>()> reclaim_;
 };
 
 }  // namespace nimbus::blob

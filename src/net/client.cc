@@ -225,7 +225,7 @@ Task<Result<ClientResponse>> Client::send(ClientRequest request) {
     body.append(bytes);
     return [](bool yes) -> Task<bool> { co_return yes; }(true);
   };
-  Exchange exchange{request, url, {}, std::move(collect), {}, false, false, {}};
+  Exchange exchange{request, url, {}, std::move(collect), {}, state_->loop};
   CO_TRY(co_await run(state_, url, exchange, false));
   exchange.response.body = std::move(body);
   co_return std::move(exchange.response);
@@ -246,7 +246,7 @@ Task<Result<void>> Client::stream_to(ClientRequest request,
   CO_TRY_ASSIGN(const Url url, parse_url(request.url));
   // A stream has no end to bound.
   request.answer_bytes_max = SIZE_MAX;
-  Exchange exchange{request, url, std::move(on_head), std::move(on_bytes), {}, false, false, {}};
+  Exchange exchange{request, url, std::move(on_head), std::move(on_bytes), {}, state_->loop};
   co_return co_await run(state_, url, exchange, true);
 }
 

@@ -22,6 +22,7 @@ struct ClientRequest {
   std::string url;
   Headers headers;
   std::string body;
+  std::optional<FileBody> file;                 // when set: the body, and `body` is ignored
   Duration timeout = std::chrono::seconds(30);  // whole exchange; for streams: until the head
   size_t answer_bytes_max = size_t{64} << 20;
 };

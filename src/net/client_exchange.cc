@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "net/head_scan.h"
 #include "net/message_parser.h"
+#include "net/send_file.h"
 
 namespace nimbus::net {
 namespace {
@@ -22,8 +23,8 @@ bool sane_token(std::string_view text) {
 }
 
 bool wants_length(const ClientRequest& request) {
-  return !request.body.empty() || request.method == "POST" || request.method == "PUT" ||
-         request.method == "PATCH";
+  return request.file || !request.body.empty() || request.method == "POST" ||
+         request.method == "PUT" || request.method == "PATCH";
 }
 
 auto broke_off(const ClientConnection& connection, const Url& url, std::string_view why) {
@@ -52,7 +53,8 @@ Result<std::string> format_request(const ClientRequest& request, const Url& url)
     if (equal_ignoring_case(name, "Content-Length")) continue;
     field(name, value);
   }
-  if (wants_length(request)) field("Content-Length", std::to_string(request.body.size()));
+  const uint64_t length = request.file ? request.file->size : request.body.size();
+  if (wants_length(request)) field("Content-Length", std::to_string(length));
   head += "\r\n";
   return head;
 }
@@ -140,11 +142,19 @@ Task<Result<void>> read_answer_body(ClientConnection& connection, Exchange& exch
   co_return Result<void>();
 }
 
+Task<boost::system::error_code> send_request(ClientConnection& connection, Exchange& exchange,
+                                             std::string_view head) {
+  const ClientRequest& request = exchange.request;
+  if (!request.file) co_return co_await connection.transport.write(head, request.body);
+  const bool sent = co_await send_file(exchange.loop, connection.transport, head, *request.file);
+  co_return sent ? boost::system::error_code() : boost::asio::error::broken_pipe;
+}
+
 }  // namespace
 
 Task<Result<void>> run_exchange(ClientConnection& connection, Exchange& exchange) {
   CO_TRY_ASSIGN(const std::string head, format_request(exchange.request, exchange.url));
-  const auto sent = co_await connection.transport.write(head, exchange.request.body);
+  const auto sent = co_await send_request(connection, exchange, head);
   std::optional<MessageParser<false>> parser;
   std::string buffer;
   // A server that refuses a body may close before it has read it all; its answer still counts.

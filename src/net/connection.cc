@@ -236,6 +236,7 @@ bool Connection::judge_framing() {
   request_.id = id && sane_request_id(*id) ? std::string(*id) : core_->next_request_id();
   keep_alive_ = parser.keep_alive();
   body_pending_ = !parser.is_done();
+  body_left_ = body_pending_ ? parser.content_length().value_or(0) : 0;
   continue_pending_ = false;
   if (const auto expect = request_.headers.find("Expect")) {
     if (!equal_ignoring_case(*expect, "100-continue")) {
@@ -298,7 +299,22 @@ void Connection::count(int status, Duration took) {
   }
 }
 
+Task<bool> Connection::discard_sized(size_t bytes_max) {
+  if (body_left_ > bytes_max) co_return false;
+  transport_.set_deadline(core_->options.body_timeout);
+  for (;;) {
+    const size_t here = std::min<uint64_t>(body_left_, buffered().size());
+    consume(here);
+    body_left_ -= here;
+    if (body_left_ == 0) break;
+    if (!co_await fill(kBufferBytes)) co_return false;
+  }
+  transport_.clear_deadline();
+  co_return true;
+}
+
 Task<bool> Connection::discard_rest(size_t bytes_max) {
+  if (state_->parser->content_length()) co_return co_await discard_sized(bytes_max);
   std::string thrown;
   state_->parser->sink(&thrown, bytes_max);
   transport_.set_deadline(core_->options.body_timeout);

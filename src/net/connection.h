@@ -53,6 +53,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> read_chunked_body(uint64_t bytes_max);
   Task<bool> send_continue();
   Task<bool> discard_rest(size_t bytes_max);  // of a body nobody read; false: too much is left
+  Task<bool> discard_sized(size_t bytes_max);
 
   Task<Response> call(const RouteMatch& match);
   Task<Next> answer(Response response, bool keep);
@@ -90,6 +91,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool idle_ = false;
   bool keep_alive_ = false;
   bool body_pending_ = false;      // the body has not been read to its end
+  uint64_t body_left_ = 0;         // bytes of a body with a length that were not read
   bool continue_pending_ = false;  // the client waits for 100
 
   bool watching_ = false;

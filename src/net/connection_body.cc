@@ -11,7 +11,8 @@
 namespace nimbus::net {
 namespace {
 
-constexpr size_t kPieceBytes = 64 * 1024;
+// What a streamed body is handed over in: large enough to pay for a turn of other threads.
+constexpr size_t kPieceBytes = 256 * 1024;
 // The most a sized body grows by before bytes for it have come.
 constexpr size_t kBodyStepBytes = 256 * 1024;
 constexpr size_t kBufferBytesMax = 64 * 1024;
@@ -51,7 +52,10 @@ Task<bool> Connection::read_body(const RouteOptions& options) {
   if (!co_await send_continue()) co_return false;
   const bool whole = length ? co_await read_sized_body(static_cast<size_t>(*length))
                             : co_await read_chunked_body(options.body_bytes_max);
-  if (whole) body_pending_ = false;
+  if (whole) {
+    body_pending_ = false;
+    body_left_ = 0;
+  }
   co_return whole;
 }
 
@@ -100,8 +104,7 @@ Task<bool> Connection::read_chunked_body(uint64_t bytes_max) {
 StreamedBody::StreamedBody(Connection& connection, uint64_t bytes_max)
     : connection_(connection), bytes_max_(bytes_max) {
   if (!connection.body_pending_) return;
-  const auto length = connection.state_->parser->content_length();
-  over_limit_ = length && *length > bytes_max;
+  over_limit_ = connection.body_left_ > bytes_max;
   connection.state_->parser->sink(&piece_, bytes_max);
 }
 
@@ -112,6 +115,41 @@ Task<Result<std::string>> StreamedBody::read() {
   if (!co_await connection_.send_continue()) {
     co_return fail(Code::bad_request, "reading the request's body: the peer is gone");
   }
+  const bool sized = connection_.state_->parser->content_length().has_value();
+  if (sized) co_return co_await read_sized();
+  co_return co_await read_chunked();
+}
+
+// Straight from the socket into the piece, as much as is there without waiting again.
+Task<Result<std::string>> StreamedBody::read_sized() {
+  Transport& transport = connection_.transport_;
+  std::string piece(connection_.buffered().substr(0, connection_.body_left_));
+  connection_.consume(piece.size());
+  size_t have = piece.size();
+  piece.resize(std::max<size_t>(have, std::min<uint64_t>(kPieceBytes, connection_.body_left_)));
+  while (have < piece.size()) {
+    const size_t ready = transport.read_ready(piece.data() + have, piece.size() - have);
+    have += ready;
+    if (ready > 0) continue;
+    if (have > 0) break;
+    transport.set_deadline(connection_.core_->options.body_timeout);
+    const auto [ec, got] = co_await transport.read_some(piece.data(), piece.size());
+    if (ec || transport.expired()) {
+      co_return fail(Code::bad_request, transport.expired()
+                                            ? "the request's body did not come in time"
+                                            : "the request's body broke off");
+    }
+    have = got;
+  }
+  transport.clear_deadline();
+  piece.resize(have);
+  connection_.body_left_ -= have;
+  connection_.body_pending_ = connection_.body_left_ > 0;
+  failed_ = false;
+  co_return piece;
+}
+
+Task<Result<std::string>> StreamedBody::read_chunked() {
   auto& parser = *connection_.state_->parser;
   piece_.clear();
   while (piece_.empty() && !parser.is_done()) {
@@ -124,7 +162,7 @@ Task<Result<std::string>> StreamedBody::read() {
     }
     if (!piece_.empty() || parser.is_done()) break;
     connection_.transport_.set_deadline(connection_.core_->options.body_timeout);
-    const bool more = co_await connection_.fill(kPieceBytes);
+    const bool more = co_await connection_.fill(kBufferBytesMax);
     connection_.transport_.clear_deadline();
     if (more) continue;
     co_return fail(Code::bad_request, connection_.transport_.expired()

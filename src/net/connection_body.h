@@ -13,6 +13,9 @@ class StreamedBody final : public BodyReader {
   Task<Result<std::string>> read() override;
 
  private:
+  Task<Result<std::string>> read_sized();
+  Task<Result<std::string>> read_chunked();
+
   Connection& connection_;
   std::string piece_;
   uint64_t bytes_max_;

@@ -17,7 +17,7 @@ namespace nimbus::net {
 struct FileAnswer {
   std::string content_type = "application/octet-stream";
   std::string etag;  // with its quotes; empty: none
-  Headers headers;   // more of them
+  Headers headers{};  // more of them
 };
 
 // Which part of a resource of `size` bytes a request asks for.

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <csignal>
 
 #include "base/log.h"
 #include "net/connection.h"
@@ -123,6 +124,8 @@ Task<void> Server::State::tick(std::shared_ptr<State> state) {
 Server::Server(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Server>> Server::listen(Loop& loop, Router router, ServerOptions options) {
+  // sendfile has no MSG_NOSIGNAL: a peer that leaves must not end the process.
+  std::signal(SIGPIPE, SIG_IGN);
   TlsContext tls;
   if (options.tls) tls = TRY(make_server_tls(options.tls->certificate, options.tls->key));
   const ListenSocket listening = options.listen_fd >= 0

@@ -47,6 +47,12 @@ Task<Transport::SizeResult> Transport::read_some(char* data, size_t size) {
   return socket_->async_read_some(asio::buffer(data, size), kAwait);
 }
 
+size_t Transport::read_ready(char* data, size_t size) {
+  if (tls_) return 0;
+  const ssize_t got = ::recv(socket_->native_handle(), data, size, MSG_DONTWAIT);
+  return got > 0 ? static_cast<size_t>(got) : 0;
+}
+
 Task<Transport::error_code> Transport::write(std::string_view first, std::string_view second,
                                              std::string_view third) {
   std::array<std::string_view, 3> parts = {first, second, third};

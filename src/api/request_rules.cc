@@ -74,7 +74,10 @@ net::RequestGuard request_rules() {
   return [](std::string_view pattern, const net::Request& request) -> std::optional<net::Response> {
     if (!pattern.starts_with(kHeldPaths)) return std::nullopt;
     const std::string method = request.method == "HEAD" ? "get" : to_lower(request.method);
-    const auto found = table.find(method + " " + std::string(pattern));
+    std::string path(pattern);
+    // The description has no word for a parameter that takes the rest of the path.
+    if (path.ends_with("...}")) path.replace(path.size() - 4, 4, "}");
+    const auto found = table.find(method + " " + path);
     if (found == table.end()) return std::nullopt;
     if (auto refused = refuse_query(found->second, request)) return refused;
     if (found->second.takes_json && !request.body.empty() && !is_json(request)) {

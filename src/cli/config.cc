@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/text.h"
+#include "cli/config_registry.h"
 #include "model/image_reference.h"
 
 namespace nimbus::cli {
@@ -142,6 +143,11 @@ Result<std::string> read_secret_file(const std::string& path) {
 Result<void> read_section(Config& config, std::string_view section, const toml::table& table,
                           std::string_view file) {
   for (const auto& [name, node] : table) {
+    const bool tables = section == "registry" && (name == "retention" || name == "mirrors");
+    if (tables && node.is_table()) {
+      TRY(read_registry_tables(config, name.str(), *node.as_table(), file));
+      continue;
+    }
     const ConfigKey* key = find_key(section, name.str());
     const ConfigKey* secret = key == nullptr ? find_secret_of_file(section, name.str()) : nullptr;
     if (key == nullptr && secret == nullptr) {
@@ -270,6 +276,7 @@ std::string config_toml(const Config& config) {
     }
     out += std::string(key.name) + " = " + toml_value(key, config) + "\n";
   }
+  out += registry_tables_toml(config);
   for (const auto& [name, profile] : config.profiles) {
     out += "\n[profiles." + name + "]\nimage = " + quoted(profile.image) +
            "\nentry = " + entry_list(profile.entry) + "\ncpus = " + std::to_string(profile.cpus) +
@@ -295,6 +302,10 @@ std::string config_reference() {
     out.append(" | `").append(name).append("`");
     if (is_secret) out.append(", `").append(name).append("_FILE`");
     out.append(" | ").append(key.meaning).append(" |\n");
+  }
+  for (const RegistryTableKey& key : registry_table_keys()) {
+    out += "| `registry." + std::string(key.table) + ".NAME." + std::string(key.name) + "` | | | " +
+           std::string(key.meaning) + " |\n";
   }
   for (const ProfileKey& key : profile_keys()) {
     out.append("| `profiles.NAME.").append(key.name).append("` | | | ").append(key.meaning);

@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "registry/options.h"
 
 namespace nimbus::cli {
 
@@ -77,6 +78,15 @@ struct Config {
     int64_t spool_bytes_max = int64_t{1} << 30;
     int64_t log_retention_days = 30;
   } telemetry;
+  struct {
+    std::string runner_org = "nimbus";
+    int64_t org_uploads_max = 256;
+    int64_t upload_ttl_h = 24;
+    int64_t blob_grace_s = 3600;
+    int64_t sweep_interval_s = 300;
+    std::vector<nimbus::registry::RetentionRule> retention;
+    std::vector<nimbus::registry::MirrorOptions> mirrors;
+  } registry;
   std::map<std::string, ProfileConfig> profiles;
 };
 
@@ -98,6 +108,14 @@ struct ProfileKey {
   std::string_view meaning;
 };
 std::span<const ProfileKey> profile_keys();
+
+// Keys of [registry.retention.NAME] and [registry.mirrors.NAME].
+struct RegistryTableKey {
+  std::string_view table;
+  std::string_view name;
+  std::string_view meaning;
+};
+std::span<const RegistryTableKey> registry_table_keys();
 
 using Environment = std::function<const char*(const std::string&)>;  // getenv's shape
 

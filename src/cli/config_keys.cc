@@ -154,6 +154,18 @@ std::vector<ConfigKey> make_keys() {
               FIELD(telemetry.spool_bytes_max), 1 << 20, kMany),
       integer("telemetry", "log_retention_days", "Days that job logs and traces are kept",
               FIELD(telemetry.log_retention_days), 1, 36'500),
+      text("registry", "runner_org",
+           "Org whose images every job may pull, for Nimbus's own runner images; empty: none",
+           FIELD(registry.runner_org)),
+      integer("registry", "org_uploads_max", "Upload sessions an org may have open at once",
+              FIELD(registry.org_uploads_max), 1, 1'000'000),
+      integer("registry", "upload_ttl_h", "Hours after which an upload left alone ends",
+              FIELD(registry.upload_ttl_h), 1, 8'760),
+      integer("registry", "blob_grace_s", "Seconds that a blob stays which no manifest refers to",
+              FIELD(registry.blob_grace_s), 1, 31'536'000),
+      integer("registry", "sweep_interval_s",
+              "Seconds between two rounds of retention and garbage collection",
+              FIELD(registry.sweep_interval_s), 1, 86'400),
   };
 }
 

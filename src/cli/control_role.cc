@@ -1,7 +1,7 @@
 #include "cli/control_role.h"
 
-#include "base/log.h"
-#include "cli/migrations.h"
+#include "base/clock.h"
+#include "base/random.h"
 #include "dashboard/static_files.h"
 #include "os/atomic_file.h"
 
@@ -9,13 +9,6 @@ namespace nimbus::cli {
 namespace {
 
 constexpr size_t kSecretsFileBytesMax = 64 * 1024;
-
-control::OrgLimits default_limits(const Config& config) {
-  control::OrgLimits limits;
-  limits.jobs_per_minute = config.limits.jobs_per_minute;
-  limits.concurrent_jobs = config.limits.concurrent_jobs;
-  return limits;
-}
 
 std::vector<control::Profile> profiles(const Config& config) {
   std::vector<control::Profile> out;
@@ -43,7 +36,9 @@ Result<std::vector<Secret>> read_secrets(const std::string& file) {
   return TRY_IN(file, control::parse_webhook_secrets(text));
 }
 
-Result<std::optional<Secret>> metrics_token(const Config& config) {
+}  // namespace
+
+Result<std::optional<Secret>> read_metrics_token(const Config& config) {
   if (config.metrics.token_file.empty()) return std::nullopt;
   std::string text =
       TRY_IN("metrics.token_file", os::read_file(config.metrics.token_file, kSecretsFileBytesMax));
@@ -53,34 +48,16 @@ Result<std::optional<Secret>> metrics_token(const Config& config) {
   return Secret(std::move(text));
 }
 
-}  // namespace
-
-ControlRole::ControlRole(Metrics& metrics, std::unique_ptr<db::Database> database,
-                         const ControlRoleOptions& options,
-                         const std::vector<Secret>& job_token_keys)
-    : database_(std::move(database)),
-      tokens_(*database_, system_clock(), system_random()),
-      sessions_(*database_, tokens_, system_clock(), system_random()),
-      job_tokens_(job_token_keys),
-      authenticator_({tokens_, sessions_, job_tokens_, system_clock(), &metrics}),
-      orgs_(*database_, system_clock(), default_limits(options.config)),
-      agents_(*database_, tokens_, system_clock(), system_random()),
+ControlRole::ControlRole(AccessParts& parts, const ControlRoleOptions& options)
+    : parts_(parts),
+      agents_(*parts.database, parts.tokens, system_clock(), system_random()),
       webhook_secrets_file_(options.webhook_secrets_file),
-      session_routes_({authenticator_, tokens_, sessions_}) {}
+      session_routes_({parts.authenticator, parts.tokens, parts.sessions}) {}
 
 Result<std::unique_ptr<ControlRole>> ControlRole::start(net::Loop& loop, Metrics& metrics,
+                                                        AccessParts& parts,
                                                         const ControlRoleOptions& options) {
-  auto database =
-      TRY_IN("opening the control database", db::Database::open({.url = options.database_url}));
-  const int applied =
-      TRY_IN("migrating the control database", migrate_all(*database, system_clock().now()));
-  if (applied > 0) log_info("database migrated", {{"migrations", applied}});
-  const auto keys =
-      TRY_IN("job-token.key", access::parse_job_token_keys(options.job_token_key.reveal()));
-  std::unique_ptr<ControlRole> role(new ControlRole(metrics, std::move(database), options, keys));
-  if (!TRY(role->tokens_.adopt_admin(options.admin_token))) {
-    log_warn("admin.token has been revoked; make another admin's token or remove the file");
-  }
+  std::unique_ptr<ControlRole> role(new ControlRole(parts, options));
   TRY(role->open_control(loop, metrics, options));
   return role;
 }
@@ -97,10 +74,11 @@ Result<void> ControlRole::open_control(net::Loop& loop, Metrics& metrics,
   wanted.webhook.tries_max = config.control.max_tries;
   wanted.webhook_secrets = TRY(read_secrets(webhook_secrets_file_));
   wanted.lease_ttl = std::chrono::seconds(config.control.lease_ttl_s);
-  wanted.metrics_token = TRY(metrics_token(config));
-  control_ = TRY(control::Control::open({loop, *database_, system_clock(), metrics, agents_, orgs_,
-                                         tokens_, authenticator_, sessions_, job_tokens_},
-                                        std::move(wanted)));
+  wanted.metrics_token = TRY(read_metrics_token(config));
+  control_ = TRY(control::Control::open(
+      {loop, *parts_.database, system_clock(), metrics, agents_, parts_.orgs, parts_.tokens,
+       parts_.authenticator, parts_.sessions, parts_.job_tokens},
+      std::move(wanted)));
   control_->start();
   return {};
 }
@@ -122,9 +100,9 @@ Result<Secret> ControlRole::enroll_local_agent() {
   request.kind = access::TokenKind::enrolment;
   request.name = "this process";
   request.expires_at = system_clock().now() + access::kEnrolmentTtl;
-  const access::IssuedToken issued = tokens_.make(std::move(request));
-  TRY(database_->write_now([&](db::Transaction& tx) -> Result<void> {
-    return tokens_.store_in(tx, issued, "nimbus up");
+  const access::IssuedToken issued = parts_.tokens.make(std::move(request));
+  TRY(parts_.database->write_now([&](db::Transaction& tx) -> Result<void> {
+    return parts_.tokens.store_in(tx, issued, "nimbus up");
   }));
   return issued.text;
 }

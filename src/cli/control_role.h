@@ -1,4 +1,4 @@
-// The control role put together: database, access, orgs, agents, jobs, sessions, dashboard.
+// The control role put together: agents, jobs, sessions, dashboard.
 //
 // Threads: made before the loop runs (blocking); the rest the loop's.
 #pragma once
@@ -7,15 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "access/authenticator.h"
-#include "access/job_token.h"
-#include "access/session_book.h"
-#include "access/token_book.h"
 #include "base/metrics.h"
+#include "cli/access_parts.h"
 #include "cli/config.h"
 #include "control/control.h"
 #include "dashboard/session_routes.h"
-#include "db/database.h"
 #include "net/loop.h"
 #include "net/router.h"
 
@@ -23,15 +19,13 @@ namespace nimbus::cli {
 
 struct ControlRoleOptions {
   const Config& config;
-  std::string database_url;
   std::string webhook_secrets_file;  // read again by reload_secrets
-  Secret admin_token;
-  Secret job_token_key;
 };
 
 class ControlRole {
  public:
   static Result<std::unique_ptr<ControlRole>> start(net::Loop& loop, Metrics& metrics,
+                                                    AccessParts& parts,
                                                     const ControlRoleOptions& options);
   void add_routes(net::Router& router);
   // Reads the webhook secrets again; on an error the old ones stay.
@@ -46,24 +40,19 @@ class ControlRole {
   }
 
   control::Health& health() { return control_->health(); }
-  access::Authenticator& authenticator() { return authenticator_; }
-  const access::JobTokens& job_tokens() const { return job_tokens_; }
 
  private:
-  ControlRole(Metrics& metrics, std::unique_ptr<db::Database> database,
-              const ControlRoleOptions& options, const std::vector<Secret>& job_token_keys);
+  ControlRole(AccessParts& parts, const ControlRoleOptions& options);
   Result<void> open_control(net::Loop& loop, Metrics& metrics, const ControlRoleOptions& options);
 
-  std::unique_ptr<db::Database> database_;
-  access::TokenBook tokens_;
-  access::SessionBook sessions_;
-  access::JobTokens job_tokens_;
-  access::Authenticator authenticator_;
-  control::OrgStore orgs_;
+  AccessParts& parts_;
   control::AgentStore agents_;
   std::string webhook_secrets_file_;
   std::unique_ptr<control::Control> control_;
   dashboard::SessionRoutes session_routes_;
 };
+
+// The token that /metrics wants; nullopt: loopback only. Blocking.
+Result<std::optional<Secret>> read_metrics_token(const Config& config);
 
 }  // namespace nimbus::cli

@@ -5,6 +5,7 @@
 
 #include "access/token_book.h"
 #include "base/clock.h"
+#include "blob/catalog.h"
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/data_directory.h"
@@ -12,6 +13,7 @@
 #include "control/agent_store.h"
 #include "control/migrations.h"
 #include "control/org_store.h"
+#include "registry/tables.h"
 
 namespace nimbus::cli {
 namespace {
@@ -81,8 +83,9 @@ int up(const Arguments& arguments) {
 }  // namespace
 
 std::vector<const db::MigrationSet*> relational_migrations() {
-  return {&access::access_migrations(), &control::org_migrations(), &control::agent_migrations(),
-          &control::control_migrations()};
+  return {&access::access_migrations(), &control::org_migrations(),
+          &control::agent_migrations(), &control::control_migrations(),
+          &blob::blob_migrations(),     &registry::registry_migrations()};
 }
 
 Result<int> migrate_all(db::Database& database, Time now) {

@@ -2,12 +2,15 @@
 
 #include "api/request_rules.h"
 #include "base/log.h"
+#include "cli/access_parts.h"
 #include "cli/agent_role.h"
 #include "cli/control_role.h"
 #include "cli/data_directory.h"
 #include "cli/installation.h"
 #include "cli/listen_address.h"
+#include "cli/registry_role.h"
 #include "cli/signals.h"
+#include "cli/storage_role.h"
 #include "cli/telemetry_role.h"
 #include "net/server.h"
 
@@ -32,7 +35,9 @@ class ServerProcess {
     TRY_IN("server.listen", parse_listen_address(options_.config.server.listen));
     data_.emplace(TRY(DataDirectory::open(options_.data, system_random())));
     installation_ = TRY(find_installation(options_.config));
+    if (hosts(Role::control) || hosts(Role::registry)) TRY(open_access());
     if (hosts(Role::control)) TRY(start_control());
+    if (hosts(Role::registry)) TRY(start_registry());
     if (hosts(Role::telemetry)) TRY(start_telemetry());
     TRY(listen());
     if (hosts(Role::agent)) TRY(start_agent());
@@ -46,19 +51,40 @@ class ServerProcess {
  private:
   bool hosts(Role role) const { return options_.roles.contains(role); }
 
+  Result<void> open_access() {
+    const Config& config = options_.config;
+    access_ =
+        TRY(AccessParts::open(metrics_, {.config = config,
+                                         .database_url = config.control.database.empty()
+                                                             ? "sqlite:" + data_->file("nimbus.db")
+                                                             : config.control.database,
+                                         .admin_token = data_->admin_token(),
+                                         .job_token_key = data_->job_token_key()}));
+    return {};
+  }
+
+  // Of a process without the control role, which has its own.
+  control::Health& health() { return control_ != nullptr ? control_->health() : health_; }
+
+  Result<void> start_registry() {
+    if (control_ == nullptr) metrics_token_ = TRY(read_metrics_token(options_.config));
+    storage_ = TRY(StorageRole::open(loop_, *access_, data_->file("blobs")));
+    registry_ =
+        TRY(open_registry(loop_, metrics_, *access_, *storage_,
+                          {.config = options_.config, .job_token_key = data_->job_token_key()}));
+    health().add("registry", false, [this] { return health_of(*registry_); });
+    return {};
+  }
+
   Result<void> start_control() {
     const Config& config = options_.config;
     const bool relay = config.webhook.mode == "relay";
     const std::string& named =
         relay ? config.webhook.relay_secrets_file : config.webhook.secrets_file;
     control_ = TRY(ControlRole::start(
-        loop_, metrics_,
+        loop_, metrics_, *access_,
         {.config = config,
-         .database_url = config.control.database.empty() ? "sqlite:" + data_->file("nimbus.db")
-                                                         : config.control.database,
-         .webhook_secrets_file = named.empty() ? data_->file("webhook.secret") : named,
-         .admin_token = data_->admin_token(),
-         .job_token_key = data_->job_token_key()}));
+         .webhook_secrets_file = named.empty() ? data_->file("webhook.secret") : named}));
     control_->health().add("agent", false, [this] { return agent_health(); });
     // Balancers look away while the process drains.
     control_->health().add("server", true, [this]() -> control::PartHealth {
@@ -74,7 +100,7 @@ class ServerProcess {
                   "the telemetry role runs with the control role in this release",
                   "nimbus serve control telemetry");
     }
-    telemetry_ = TRY(open_telemetry(loop_, metrics_, control_->authenticator(),
+    telemetry_ = TRY(open_telemetry(loop_, metrics_, access_->authenticator,
                                     {.config = options_.config,
                                      .library = installation_.libchdb,
                                      .data = data_->path(),
@@ -87,7 +113,12 @@ class ServerProcess {
 
   net::Router make_router() {
     net::Router router;
-    if (control_ != nullptr) control_->add_routes(router);
+    if (control_ != nullptr) {
+      control_->add_routes(router);
+    } else if (registry_ != nullptr) {
+      control::add_health_routes(router, health_, metrics_, metrics_token_);
+    }
+    if (registry_ != nullptr) registry_->add_routes(router);
     if (telemetry_ != nullptr) telemetry_->add_routes(router);
     router.guard(api::request_rules());
     return router;
@@ -213,6 +244,7 @@ class ServerProcess {
     if (control_ != nullptr) control_->stop();
     co_await server_->drain(kDrainDeadline);
     if (inner_server_ != nullptr) co_await inner_server_->drain(kDrainDeadline);
+    if (registry_ != nullptr) co_await registry_->drain();
     if (telemetry_ != nullptr) co_await telemetry_->drain(kDrainDeadline);
     log_info("stopped");
     loop_.stop();
@@ -223,7 +255,12 @@ class ServerProcess {
   Metrics metrics_;
   std::optional<DataDirectory> data_;
   Installation installation_;
+  control::Health health_;
+  std::optional<Secret> metrics_token_;
+  std::unique_ptr<AccessParts> access_;
   std::unique_ptr<ControlRole> control_;
+  std::unique_ptr<StorageRole> storage_;
+  std::unique_ptr<registry::Registry> registry_;
   std::unique_ptr<telemetry::Telemetry> telemetry_;
   std::unique_ptr<net::Server> server_;
   std::unique_ptr<net::Server> inner_server_;

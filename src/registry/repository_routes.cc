@@ -1,0 +1,191 @@
+#include "registry/repository_routes.h"
+
+#include <boost/json.hpp>
+#include <charconv>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "blob/catalog.h"
+#include "registry/manifest_table.h"
+#include "registry/names.h"
+#include "registry/sweep.h"
+#include "registry/tables.h"
+#include "registry/visit.h"
+
+namespace nimbus::registry {
+namespace {
+
+namespace json = boost::json;
+using access::OrgScope;
+using access::Role;
+
+constexpr int64_t kPageDefault = 100;
+constexpr int64_t kPageMax = 1000;
+
+json::value time_or_null(const std::optional<Time>& time) {
+  return time ? json::value(to_rfc3339(*time)) : json::value(nullptr);
+}
+
+Result<int64_t> read_limit(const net::Request& request) {
+  const auto text = request.find_query("limit");
+  int64_t limit = kPageDefault;
+  if (!text) return limit;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), limit);
+  if (error != std::errc() || end != text->data() + text->size() || limit < 1 || limit > kPageMax) {
+    return fail(Code::bad_request, "limit must be a number from 1 to 1000");
+  }
+  return limit;
+}
+
+struct Listing {
+  std::vector<std::string> names;
+  std::vector<std::string> items;  // JSON texts
+};
+
+Result<std::string> show(db::Transaction& tx, const db::Row& row) {
+  const std::string& name = row.text(1);
+  const auto count = [&](std::string_view table) -> Result<int64_t> {
+    const auto found = TRY(tx.find(
+        "SELECT count(*) FROM " + std::string(table) + " WHERE repository = $1", row.integer(0)));
+    return found->integer(0);
+  };
+  const auto usage =
+      TRY(blob::repo_usage_in(tx, org_of(name), name_in_org(name), blob::Use::registry));
+  return json::serialize(json::object{{"repository", name},
+                                      {"org", std::string(org_of(name))},
+                                      {"tags", TRY(count("registry_tags"))},
+                                      {"manifests", TRY(count("registry_manifests"))},
+                                      {"blobs", usage.blobs},
+                                      {"bytes", usage.bytes},
+                                      {"created_at", to_rfc3339(row.time(2))},
+                                      {"pushed_at", time_or_null(row.find_time(3))},
+                                      {"pulled_at", time_or_null(row.find_time(4))}});
+}
+
+Result<Listing> list_in(db::Transaction& tx, const OrgScope& orgs, std::string_view after,
+                        int64_t limit) {
+  const OrgScope::Filter filter = orgs.filter("org", 2);
+  const std::string sql =
+      "SELECT id, name, created_us, pushed_us, pulled_us FROM registry_repositories "
+      "WHERE name > $1 AND " +
+      filter.sql + " ORDER BY name LIMIT " + std::to_string(limit);
+  const db::Rows rows =
+      TRY(filter.parameter ? tx.query(sql, after, *filter.parameter) : tx.query(sql, after));
+  Listing listing;
+  for (const db::Row& row : rows) {
+    listing.names.push_back(row.text(1));
+    listing.items.push_back(TRY(show(tx, row)));
+  }
+  return listing;
+}
+
+net::Response list_answer(const std::vector<std::string>& items,
+                          const std::optional<std::string>& next) {
+  const std::string cursor = next ? json_quote(*next) : "null";
+  return net::Response::json(
+      200, "{\"items\":[" + join(items, ",") + "],\"next_cursor\":" + cursor + "}");
+}
+
+enum class Extent { all, tag, untagged };
+
+Result<Swept> purge_in(db::Transaction& tx, const std::string& name, Extent extent,
+                       const std::string& tag, Time now) {
+  const auto id = TRY(find_repository(tx, name));
+  if (!id) return fail(Code::not_found, "no such repository");
+  const RepositoryRow repository{*id, name};
+  Swept swept;
+  switch (extent) {
+    case Extent::all: return purge_repository(tx, repository, now);
+    case Extent::tag:
+      if (!TRY(remove_tag(tx, name, tag))) return fail(Code::not_found, "no such tag");
+      swept.tags = 1;
+      return swept;
+    case Extent::untagged: break;
+  }
+  // Children of an index that goes are next.
+  for (;;) {
+    const int64_t removed = TRY(remove_untagged(tx, repository, now, now));
+    swept.manifests += removed;
+    if (removed == 0) break;
+  }
+  return swept;
+}
+
+}  // namespace
+
+void RepositoryRoutes::add_to(net::Router& router) {
+  router.get("/api/v1/repositories", [this](net::Request& request) { return list(request); });
+  router.get("/api/v1/repository-usage", [this](net::Request& request) { return usage(request); });
+  router.del("/api/v1/repositories/{name...}",
+             [this](net::Request& request) { return purge(request); });
+}
+
+Task<net::Response> RepositoryRoutes::list(net::Request& request) {
+  const auto caller = co_await core_.authenticator.require_operator(request, Role::viewer);
+  if (!caller) co_return access::refusal(caller.error());
+  const auto limit = read_limit(request);
+  if (!limit) co_return net::problem(limit.error());
+  const OrgScope orgs = caller->orgs.narrow(request.find_query("org"));
+  const std::string cursor(request.find_query("cursor").value_or(""));
+  Work<Listing> work = [orgs, cursor, rows = *limit + 1](db::Transaction& tx) {
+    return list_in(tx, orgs, cursor, rows);
+  };
+  auto listing = co_await core_.database.read<Listing>(std::move(work));
+  if (!listing) co_return net::problem(listing.error());
+  std::optional<std::string> next;
+  if (listing->names.size() > static_cast<size_t>(*limit)) {
+    listing->items.pop_back();
+    next = listing->names[static_cast<size_t>(*limit) - 1];
+  }
+  co_return list_answer(listing->items, next);
+}
+
+Task<net::Response> RepositoryRoutes::usage(net::Request& request) {
+  const auto caller = co_await core_.authenticator.require_operator(request, Role::viewer);
+  if (!caller) co_return access::refusal(caller.error());
+  const OrgScope orgs = caller->orgs.narrow(request.find_query("org"));
+  Work<std::vector<blob::OrgUsage>> work = [](db::Transaction& tx) {
+    return blob::all_org_usage_in(tx);
+  };
+  const auto all = co_await core_.database.read<std::vector<blob::OrgUsage>>(std::move(work));
+  if (!all) co_return net::problem(all.error());
+  std::vector<std::string> items;
+  for (const blob::OrgUsage& one : *all) {
+    if (one.use != blob::Use::registry || !orgs.covers(one.org)) continue;
+    items.push_back(json::serialize(
+        json::object{{"org", one.org}, {"bytes", one.usage.bytes}, {"blobs", one.usage.blobs}}));
+  }
+  co_return list_answer(items, std::nullopt);
+}
+
+Task<net::Response> RepositoryRoutes::purge(net::Request& request) {
+  const auto caller = co_await core_.authenticator.require_operator(request, Role::operator_);
+  if (!caller) co_return access::refusal(caller.error());
+  const std::string& name = request.parameter("name");
+  const bool mirrored = name.starts_with("mirror:") && caller->orgs.is_all();
+  if (!mirrored && !may(*caller, Action::delete_, name, core_.options.runner_org)) {
+    co_return net::problem(404, "no such repository");
+  }
+  const auto tag = request.find_query("tag");
+  const bool untagged = request.find_query("untagged") == "true";
+  if (tag && untagged) co_return net::problem(400, "tag and untagged exclude each other");
+  const Extent extent = tag ? Extent::tag : untagged ? Extent::untagged : Extent::all;
+  Work<Swept> work = [name, extent, by = caller->id, tag = std::string(tag.value_or("")),
+                      now = core_.clock.now()](db::Transaction& tx) -> Result<Swept> {
+    const Swept swept = TRY(purge_in(tx, name, extent, tag, now));
+    TRY(access::audit(tx, now,
+                      {by, "repository purged", name + (tag.empty() ? "" : ":" + tag),
+                       std::string(org_of(name)), ""}));
+    return swept;
+  };
+  const auto swept = co_await core_.database.write<Swept>(std::move(work));
+  core_.cache.forget(name);
+  if (!swept) co_return net::problem(swept.error());
+  const json::object body{{"repository", name},
+                          {"tags", swept->tags},
+                          {"manifests", swept->manifests},
+                          {"blobs", swept->blobs}};
+  co_return net::Response::json(200, json::serialize(body));
+}
+
+}  // namespace nimbus::registry

@@ -12,9 +12,10 @@ namespace {
 
 // Layer of each folder; siblings of one layer do not include each other.
 const std::map<std::string, int> kLayers = {
-    {"base", 0},  {"os", 1},       {"net", 1},       {"db", 1},        {"model", 2}, {"access", 3},
-    {"api", 3},   {"blob", 3},     {"image", 3},     {"vm", 3},        {"evals", 3}, {"control", 4},
-    {"agent", 4}, {"registry", 4}, {"telemetry", 4}, {"dashboard", 4}, {"guest", 4}, {"cli", 5}};
+    {"base", 0},      {"os", 1},        {"net", 1},   {"db", 1},    {"model", 2},
+    {"access", 3},    {"api", 3},       {"blob", 3},  {"image", 3}, {"vm", 3},
+    {"evals", 3},     {"control", 4},   {"agent", 4}, {"cache", 4}, {"registry", 4},
+    {"telemetry", 4}, {"dashboard", 4}, {"guest", 4}, {"cli", 5}};
 
 // The guest runs beside untrusted code and stays small.
 const std::vector<std::string> kGuestMayUse = {"guest", "base", "os", "net", "model", "api"};

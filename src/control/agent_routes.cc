@@ -4,7 +4,7 @@
 
 #include "base/encoding.h"
 #include "base/json.h"
-#include "control/page.h"
+#include "net/page.h"
 
 namespace nimbus::control {
 namespace {
@@ -145,7 +145,7 @@ Task<Result<AgentJobs>> AgentRoutes::jobs() {
 Task<net::Response> AgentRoutes::list(net::Request& request) {
   const auto caller = co_await parts_.authenticator.require_installation(request, Role::operator_);
   if (!caller) co_return access::refusal(caller.error());
-  const auto page = read_page(request);
+  const auto page = net::read_page(request);
   if (!page) co_return net::problem(page.error());
   auto agents = co_await parts_.agents.list(request.find_query("state") == "revoked");
   if (!agents) co_return net::problem(agents.error());
@@ -159,7 +159,7 @@ Task<net::Response> AgentRoutes::list(net::Request& request) {
   const auto show = [&held, now = parts_.clock.now()](const Agent& agent) {
     return agent_json(agent, jobs_of(*held, agent), now);
   };
-  co_return page_of(std::move(*agents), page->limit, show, key);
+  co_return net::page_of(std::move(*agents), page->limit, show, key);
 }
 
 Task<net::Response> AgentRoutes::show(net::Request& request) {

@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "api/json_text.h"
-#include "control/page.h"
+#include "net/page.h"
 
 namespace nimbus::control {
 namespace {
@@ -13,12 +13,12 @@ struct DeliveryQuery {
   std::optional<std::string> event;
   std::optional<std::string> result;
   int64_t before = INT64_MAX;
-  int limit = kPageDefault;
+  int limit = net::kPageDefault;
 };
 
 Result<DeliveryQuery> read_query(const net::Request& request, const access::OrgScope& orgs) {
   DeliveryQuery query;
-  const Page page = TRY(read_page(request));
+  const net::Page page = TRY(net::read_page(request));
   query.limit = page.limit;
   query.orgs = orgs;
   if (!page.cursor.empty()) {
@@ -78,7 +78,7 @@ Task<net::Response> list(db::Database& database, access::Authenticator& authenti
   for (size_t i = 0; i < count; ++i) items.push_back(delivery_json((*rows)[i]));
   std::optional<std::string> cursor;
   if (rows->size() > count) cursor = std::to_string((*rows)[count - 1].integer(0));
-  co_return page_answer(items, cursor);
+  co_return net::page_answer(items, cursor);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "control/job_orders.h"
-#include "control/page.h"
+#include "net/page.h"
 
 namespace nimbus::control {
 namespace {
@@ -88,7 +88,7 @@ class JobRoutes {
       cursor = std::to_string(jobs->back().id);
     }
     for (const Job& job : *jobs) items.push_back(job_json(job, hold(job)));
-    co_return page_answer(items, cursor);
+    co_return net::page_answer(items, cursor);
   }
 
   Task<net::Response> show(net::Request& request) {
@@ -176,7 +176,7 @@ class JobRoutes {
 
 Result<JobFilter> read_job_filter(const net::Request& request, const access::OrgScope& orgs) {
   JobFilter filter;
-  const Page page = TRY(read_page(request));
+  const net::Page page = TRY(net::read_page(request));
   filter.limit = page.limit + 1;
   if (!page.cursor.empty()) {
     const auto before = find_id(page.cursor);

@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "control/page.h"
+#include "net/page.h"
 
 namespace nimbus::control {
 namespace {
@@ -88,12 +88,13 @@ void OrgRoutes::add_to(net::Router& router) {
 Task<net::Response> OrgRoutes::list(net::Request& request) {
   const auto caller = co_await authenticator_.require_operator(request, Role::admin);
   if (!caller) co_return access::refusal(caller.error());
-  const auto page = read_page(request);
+  const auto page = net::read_page(request);
   if (!page) co_return net::problem(page.error());
   auto orgs = co_await orgs_.list(caller->orgs, page->cursor, page->limit + 1);
   if (!orgs) co_return net::problem(orgs.error());
   const auto show = [](const Org& org) { return json::serialize(to_json(org)); };
-  co_return page_of(std::move(*orgs), page->limit, show, [](const Org& org) { return org.name; });
+  co_return net::page_of(std::move(*orgs), page->limit, show,
+                         [](const Org& org) { return org.name; });
 }
 
 Task<net::Response> OrgRoutes::show(net::Request& request) {

@@ -4,7 +4,7 @@
 
 #include "access/audit.h"
 #include "base/json.h"
-#include "control/page.h"
+#include "net/page.h"
 
 namespace nimbus::control {
 namespace {
@@ -117,14 +117,14 @@ Task<net::Response> TokenRoutes::create(net::Request& request) {
 Task<net::Response> TokenRoutes::list(net::Request& request) {
   const auto caller = co_await parts_.authenticator.require_operator(request, Role::admin);
   if (!caller) co_return access::refusal(caller.error());
-  const auto page = read_page(request);
+  const auto page = net::read_page(request);
   if (!page) co_return net::problem(page.error());
   const OrgScope orgs = caller->orgs.narrow(request.find_query("org"));
   auto tokens = co_await parts_.tokens.list(orgs, page->cursor, page->limit + 1);
   if (!tokens) co_return net::problem(tokens.error());
   const auto show = [](const Token& token) { return json::serialize(to_json(token)); };
-  co_return page_of(std::move(*tokens), page->limit, show,
-                    [](const Token& token) { return token.id; });
+  co_return net::page_of(std::move(*tokens), page->limit, show,
+                         [](const Token& token) { return token.id; });
 }
 
 Task<net::Response> TokenRoutes::revoke(net::Request& request) {
@@ -139,7 +139,7 @@ Task<net::Response> TokenRoutes::revoke(net::Request& request) {
 Task<net::Response> TokenRoutes::audit(net::Request& request) {
   const auto caller = co_await parts_.authenticator.require_operator(request, Role::admin);
   if (!caller) co_return access::refusal(caller.error());
-  const auto page = read_page(request);
+  const auto page = net::read_page(request);
   if (!page) co_return net::problem(page.error());
   const OrgScope orgs = caller->orgs.narrow(request.find_query("org"));
   auto rows = co_await access::list_audit(parts_.database, orgs, page->cursor, page->limit + 1);
@@ -155,8 +155,8 @@ Task<net::Response> TokenRoutes::audit(net::Request& request) {
     object["detail"] = row.entry.detail;
     return json::serialize(object);
   };
-  co_return page_of(std::move(*rows), page->limit, row_json,
-                    [](const access::AuditRow& row) { return row.id; });
+  co_return net::page_of(std::move(*rows), page->limit, row_json,
+                         [](const access::AuditRow& row) { return row.id; });
 }
 
 }  // namespace nimbus::control

@@ -1,18 +1,18 @@
-#include "control/page.h"
+#include "net/page.h"
 
 #include <charconv>
 
 #include "base/json.h"
 #include "base/text.h"
 
-namespace nimbus::control {
+namespace nimbus::net {
 namespace {
 
 constexpr size_t kCursorBytesMax = 512;
 
 }  // namespace
 
-Result<Page> read_page(const net::Request& request) {
+Result<Page> read_page(const Request& request) {
   Page page;
   if (const auto limit = request.find_query("limit")) {
     const char* end = limit->data() + limit->size();
@@ -29,10 +29,10 @@ Result<Page> read_page(const net::Request& request) {
   return page;
 }
 
-net::Response page_answer(const std::vector<std::string>& items,
-                          const std::optional<std::string>& next_cursor) {
-  return net::Response::json(200, "{\"items\":[" + join(items, ",") + "],\"next_cursor\":" +
-                                      (next_cursor ? json_quote(*next_cursor) : "null") + "}");
+Response page_answer(const std::vector<std::string>& items,
+                     const std::optional<std::string>& next_cursor) {
+  return Response::json(200, "{\"items\":[" + join(items, ",") + "],\"next_cursor\":" +
+                                 (next_cursor ? json_quote(*next_cursor) : "null") + "}");
 }
 
-}  // namespace nimbus::control
+}  // namespace nimbus::net

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "net/http.h"
 
-namespace nimbus::control {
+namespace nimbus::net {
 
 constexpr int kPageDefault = 100;
 constexpr int kPageMax = 1000;
@@ -22,15 +22,15 @@ struct Page {
 
 // bad_request: a limit that is no number from 1 to kPageMax, or a cursor too long to be one of
 // ours.
-Result<Page> read_page(const net::Request& request);
+Result<Page> read_page(const Request& request);
 
 // `items` are JSON texts.
-net::Response page_answer(const std::vector<std::string>& items,
-                          const std::optional<std::string>& next_cursor);
+Response page_answer(const std::vector<std::string>& items,
+                     const std::optional<std::string>& next_cursor);
 
 // The answer of up to `limit` of `rows`; `show` gives a row's JSON text, `key` its cursor.
 template <typename Row, typename Show, typename Key>
-net::Response page_of(std::vector<Row> rows, int limit, Show show, Key key) {
+Response page_of(std::vector<Row> rows, int limit, Show show, Key key) {
   const bool more = rows.size() > static_cast<size_t>(limit);
   if (more) rows.resize(static_cast<size_t>(limit));
   std::vector<std::string> items;
@@ -41,4 +41,4 @@ net::Response page_of(std::vector<Row> rows, int limit, Show show, Key key) {
   return page_answer(items, next_cursor);
 }
 
-}  // namespace nimbus::control
+}  // namespace nimbus::net

@@ -1,0 +1,65 @@
+#include "cache/migrations.h"
+
+#include <array>
+
+namespace nimbus::cache {
+namespace {
+
+// cache_entries: ids rise with time, so the newest entry is the one with the highest id; that is
+// what cache_entries_by_age is for (its rows end with the id). The unique index serves exact keys
+// and ranges of keys.
+constexpr std::string_view kEntries = R"sql(
+CREATE TABLE cache_entries (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  org TEXT NOT NULL,
+  repo TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  version TEXT NOT NULL,
+  key TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  size BIGINT NOT NULL,
+  created_us BIGINT NOT NULL,
+  used_us BIGINT NOT NULL,
+  writer TEXT NOT NULL,
+  writer_ref TEXT NOT NULL,
+  writer_event TEXT NOT NULL,
+  writer_trust TEXT NOT NULL
+);
+CREATE UNIQUE INDEX cache_entries_by_key
+  ON cache_entries (org, repo, kind, scope, version, key);
+CREATE INDEX cache_entries_by_age ON cache_entries (org, repo, kind, scope, version, id);
+CREATE INDEX cache_entries_by_use ON cache_entries (org, used_us);
+CREATE INDEX cache_entries_idle ON cache_entries (used_us);
+)sql";
+
+constexpr std::string_view kArtifacts = R"sql(
+CREATE TABLE cache_artifacts (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  org TEXT NOT NULL,
+  repo TEXT NOT NULL,
+  run TEXT NOT NULL,
+  job TEXT NOT NULL,
+  name TEXT NOT NULL,
+  content_type TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  size BIGINT NOT NULL,
+  created_us BIGINT NOT NULL,
+  expires_us BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX cache_artifacts_by_name ON cache_artifacts (org, repo, run, name);
+CREATE INDEX cache_artifacts_by_expiry ON cache_artifacts (expires_us);
+)sql";
+
+}  // namespace
+
+const db::MigrationSet& cache_migrations() {
+  static constexpr std::array<db::Migration, 2> kMigrations = {
+      db::Migration{1, "cache entries", kEntries},
+      db::Migration{2, "artifacts", kArtifacts},
+  };
+  static constexpr db::MigrationSet kSet{"cache", kMigrations};
+  return kSet;
+}
+
+}  // namespace nimbus::cache

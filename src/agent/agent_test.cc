@@ -607,6 +607,27 @@ TEST_CASE("the gateway forwards with the job token and nothing else of the guest
   world.stop(life);
 }
 
+TEST_CASE("the gateway passes large bodies both ways as they come") {
+  World world;
+  std::string large(size_t{9} << 20, 'x');
+  for (size_t i = 0; i < large.size(); i += 4096) large[i] = static_cast<char>('a' + i / 4096 % 26);
+  net::ClientResponse mirrored;
+  world.play = [&](Guest& guest) -> Task<void> {
+    (void)co_await guest.start();
+    std::string body = large;
+    mirrored = co_await guest.send("PUT", "/blobs/mirror", std::move(body));
+    (void)co_await guest.finish("succeeded", 0);
+  };
+  world.control.add_job(5);
+  auto& life = world.begin_life();
+  REQUIRE(world.wait_result(5, "succeeded"));
+  CHECK_EQ(mirrored.status, 200);
+  CHECK(mirrored.body == large);
+  CHECK_EQ(mirrored.headers.find("Content-Length"), std::to_string(large.size()));
+  CHECK_FALSE(mirrored.headers.find("X-Asked").value_or("").empty());
+  world.stop(life);
+}
+
 TEST_CASE("a finished report that leaves lines out is refused") {
   World world;
   int early = 0;

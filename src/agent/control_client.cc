@@ -221,4 +221,13 @@ Task<Result<net::ClientResponse>> ControlClient::forward(net::ClientRequest requ
   co_return co_await client_.send(std::move(request));
 }
 
+Task<Result<void>> ControlClient::forward_stream(
+    net::ClientRequest request, std::string target, Secret token,
+    std::function<void(const net::ClientResponse&)> on_head,
+    std::function<Task<bool>(std::string_view)> on_bytes) {
+  request.url = server_ + target;
+  request.headers.set("Authorization", "Bearer " + token.reveal());
+  co_return co_await client_.stream_to(std::move(request), std::move(on_head), std::move(on_bytes));
+}
+
 }  // namespace nimbus::agent

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <boost/json/fwd.hpp>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -77,6 +78,10 @@ class ControlClient {
   // A guest's request with the job token; any status is a success.
   Task<Result<net::ClientResponse>> forward(net::ClientRequest request, std::string target,
                                             Secret token);
+  // The same, body and answer as they come (net::Client::stream_to).
+  Task<Result<void>> forward_stream(net::ClientRequest request, std::string target, Secret token,
+                                    std::function<void(const net::ClientResponse&)> on_head,
+                                    std::function<Task<bool>(std::string_view)> on_bytes);
 
  private:
   Task<Result<net::ClientResponse>> send(std::string_view method, std::string path, Secret bearer,

@@ -157,7 +157,8 @@ GuestWork Execution::make_work(ImageRoot image) {
   work.job_token = [self] { return self->job_token_; };
   work.job_body = [self, env = std::move(image.env)] {
     const std::string entropy = self->context_.random.bytes(kEntropyBytes);
-    return guest_job_body(self->key(), self->spec(), env, self->context_.clock.now(), entropy);
+    return guest_job_body(
+        {self->key(), self->spec(), env, self->job_token_, self->context_.clock.now()}, entropy);
   };
   work.on_given = [self] {
     self->given_ = true;

@@ -67,6 +67,10 @@ class FakeControl {
     large.body_bytes_max = size_t{8} << 20;
     router.post("/api/v1/jobs/{id}/logs", bind(&FakeControl::take_lines), large);
     router.post("/v1/traces", bind(&FakeControl::take_traces), large);
+    net::RouteOptions streamed;
+    streamed.body_bytes_max = size_t{64} << 20;
+    streamed.stream_body = true;
+    router.put("/blobs/mirror", bind(&FakeControl::mirror), streamed);
     router.fallback(bind(&FakeControl::echo));
     server_ = net::Server::listen(loop_, std::move(router), {}).value();
   }
@@ -211,6 +215,27 @@ class FakeControl {
     if (logs_away) return net::Response::empty(503);
     traces.push_back(request.body);
     return net::Response::json(200, R"({"partialSuccess":{}})");
+  }
+
+  // Gives the body back, in pieces; the host that the guest asked for stands in a field.
+  Task<net::Response> mirror(net::Request& request) {
+    auto all = std::make_shared<std::string>();
+    for (;;) {
+      auto piece = co_await request.reader->read();
+      if (!piece) co_return net::problem(piece.error());
+      if (piece->empty()) break;
+      *all += *piece;
+    }
+    net::Response response;
+    response.headers.set("X-Asked", request.headers.find("X-Forwarded-Host").value_or(""));
+    response.stream_bytes = all->size();
+    response.stream = [all](net::BodyWriter& writer) -> Task<void> {
+      for (size_t at = 0; at < all->size(); at += 100'000) {
+        const auto sent = co_await writer.write(std::string_view(*all).substr(at, 100'000));
+        if (!sent) co_return;
+      }
+    };
+    co_return response;
   }
 
   net::Response echo(net::Request& request) {

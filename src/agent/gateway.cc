@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
+#include <utility>
 
+#include "agent/relay.h"
 #include "base/check.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -22,7 +24,10 @@ constexpr size_t kReasonBytesMax = 1000;
 
 // What is forwarded, apart from the guest's own protocol; all else is not there.
 constexpr std::string_view kForwarded[] = {"/v1/traces", "/v1/logs", "/v1/metrics", "/_apis/",
-                                           "/twirp/",    "/blobs/",  "/v2"};
+                                           "/twirp/",    "/blobs/",  "/cache/",     "/ac/",
+                                           "/cas/",      "/v2"};
+// The server may have to write the last of a large upload to its disk before it answers.
+constexpr Duration kProxiedPatience = std::chrono::minutes(15);
 
 // Fields that belong to one connection, or that the gateway decides.
 constexpr std::string_view kNotForwarded[] = {"host",
@@ -209,23 +214,33 @@ Task<Response> Gateway::State::proxy(std::shared_ptr<State> self, Request& reque
   for (const auto& [name, value] : request.headers) {
     if (is_forwarded_field(name)) out.headers.add(name, value);
   }
-  out.body = std::move(request.body);
-  out.answer_bytes_max = kProxiedAnswerBytesMax;
+  // URLs in answers must lead back here.
+  const std::string host(request.headers.find("Host").value_or("169.254.169.254"));
+  out.headers.set("X-Forwarded-Host", host);
+  out.headers.set("X-Forwarded-Proto", "http");
+  out.timeout = kProxiedPatience;
+  const auto length = request.headers.find("Content-Length");
+  if (length || request.headers.find("Transfer-Encoding")) out.body_source = request.reader;
+  uint64_t bytes = 0;  // the server has judged the field
+  if (length) {
+    (void)std::from_chars(length->data(), length->data() + length->size(), bytes);
+    out.body_source_bytes = bytes;
+  }
   std::string target = request.target;
   ++self->proxied;
-  auto answer =
-      co_await self->control.forward(std::move(out), std::move(target), self->work->job_token());
+  auto answer = co_await relay(self->loop, self->control, std::move(out), std::move(target),
+                               self->work->job_token());
   --self->proxied;
   if (!answer) co_return net::problem(answer.error());
-  Response response;
-  response.status = answer->status;
-  for (const auto& [name, value] : answer->headers) {
-    if (is_forwarded_field(name) && !equal_ignoring_case(name, "set-cookie")) {
-      response.headers.add(name, value);
+  const net::Headers headers = std::exchange(answer->headers, {});
+  for (const auto& [name, value] : headers) {
+    const bool length_of_head =
+        request.method == "HEAD" && equal_ignoring_case(name, "Content-Length");
+    if (length_of_head || (is_forwarded_field(name) && !equal_ignoring_case(name, "set-cookie"))) {
+      answer->headers.add(name, value);
     }
   }
-  response.body = std::move(answer->body);
-  co_return response;
+  co_return std::move(*answer);
 }
 
 net::Router Gateway::State::make_router() {
@@ -240,6 +255,7 @@ net::Router Gateway::State::make_router() {
   otlp.body_bytes_max = kOtlpBodyBytesMax;
   net::RouteOptions any;
   any.body_bytes_max = kProxiedBodyBytesMax;
+  any.stream_body = true;
   router.get("/guest/v1/job", bound(&State::job));
   router.get("/guest/v1/signals", bound(&State::signals));
   router.post("/guest/v1/started", bound(&State::take_started));

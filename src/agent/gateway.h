@@ -25,9 +25,8 @@
 namespace nimbus::agent {
 
 constexpr size_t kOtlpBodyBytesMax = size_t{4} << 20;
-constexpr size_t kProxiedBodyBytesMax = size_t{8} << 20;
-constexpr size_t kProxiedAnswerBytesMax = size_t{64} << 20;
-constexpr int kProxiedRequestsMax = 4;  // at once, of one guest
+constexpr size_t kProxiedBodyBytesMax = size_t{16} << 30;  // they pass through, piece by piece
+constexpr int kProxiedRequestsMax = 32;                    // at once, of one guest
 constexpr size_t kGuestConnectionsMax = 64;
 
 // How the guest says its job ended.

@@ -77,19 +77,39 @@ TEST_CASE("a guest's report is read strictly") {
   CHECK_FALSE(parse_guest_report(R"({"result":"failed","exit_code":256,"last_seq":3})"));
 }
 
-TEST_CASE("the guest's token has the shape of one and is worth nothing") {
-  model::JobSpec spec;
-  spec.org = "acme";
-  const std::string token =
-      worthless_runtime_token({{12}, {3}}, spec, from_us(1'700'000'000'000'000));
+namespace {
+
+boost::json::object claims_of(const std::string& token) {
   const size_t first = token.find('.'), second = token.rfind('.');
   REQUIRE_NE(first, second);
-  const auto claims =
+  auto claims =
       parse_json_object(parse_base64url(token.substr(first + 1, second - first - 1)).value());
   REQUIRE(claims);
-  CHECK_EQ(read_text(*claims, "scp").value(), "Actions.Results:12:12");
-  CHECK_EQ(read_text(*claims, "ac").value(), R"([{"Scope":"refs/heads/main","Permission":3}])");
-  CHECK_GT(read_int(*claims, "exp").value(), 1'700'000'000);
+  return std::move(*claims);
+}
+
+}  // namespace
+
+TEST_CASE("the guest's token has the shape of one and is worth nothing") {
+  const Secret unreadable("token-12");
+  const auto claims =
+      claims_of(worthless_runtime_token({{12}, {3}}, unreadable, from_us(1'700'000'000'000'000)));
+  CHECK_EQ(read_text(claims, "scp").value(), "Actions.Results:12:12");
+  CHECK_EQ(read_text(claims, "ac").value(), "[]");
+  CHECK_GT(read_int(claims, "exp").value(), 1'700'000'000);
+}
+
+TEST_CASE("the guest's token has the real one's ids, which clients send back, and no more") {
+  const std::string payload =
+      to_base64url(R"({"scp":"Actions.Results:77:12","ac":"[{}]","org":"acme","exp":5})");
+  const Secret real("head." + payload + ".signature");
+  const std::string token = worthless_runtime_token({{12}, {3}}, real, from_us(0));
+  const auto claims = claims_of(token);
+  CHECK_EQ(read_text(claims, "scp").value(), "Actions.Results:77:12");
+  CHECK_EQ(read_text(claims, "ac").value(), "[{}]");
+  CHECK_FALSE(claims.contains("org"));
+  CHECK_GT(read_int(claims, "exp").value(), 5);
+  CHECK_EQ(token.find("signature"), std::string::npos);
 }
 
 TEST_CASE("the job's own variables win over Nimbus's and the image's") {
@@ -97,8 +117,9 @@ TEST_CASE("the job's own variables win over Nimbus's and the image's") {
   spec.org = "a,b=c";
   spec.repo = "app";
   spec.env = {{"CI", "no"}, {"MINE", "1"}};
-  const auto env =
-      job_environment({{12}, {3}}, spec, {"PATH=/opt/bin", "CI=maybe", "broken"}, from_us(0));
+  const std::vector<std::string> image_env = {"PATH=/opt/bin", "CI=maybe", "broken"};
+  const Secret token("token-12");
+  const auto env = job_environment({{{12}, {3}}, spec, image_env, token, from_us(0)});
   CHECK_EQ(env.at("CI"), "no");
   CHECK_EQ(env.at("PATH"), "/opt/bin");
   CHECK_EQ(env.at("OTEL_RESOURCE_ATTRIBUTES"),

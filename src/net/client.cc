@@ -198,7 +198,9 @@ Task<Result<void>> run(std::shared_ptr<State> state, const Url& url, Exchange& e
   }
   Deadline deadline(state->loop.context(), exchange.request.timeout);
   if (deadline_ends_with_head) exchange.head_came = [&deadline] { deadline.lift(); };
-  auto connection = state->find_idle(origin);
+  // What was read from a source cannot be sent again when a kept connection turns out closed.
+  const bool sourced = exchange.request.body_source != nullptr;
+  auto connection = sourced ? nullptr : state->find_idle(origin);
   for (;;) {
     if (connection == nullptr) {
       CO_TRY_ASSIGN(connection, co_await connect(state->loop.context(), url, state->tls, deadline));
@@ -211,7 +213,7 @@ Task<Result<void>> run(std::shared_ptr<State> state, const Url& url, Exchange& e
     }
     const bool stale = !done && connection->used && !exchange.answer_begun && !deadline.passed() &&
                        done.error().code == Code::unavailable;
-    if (!stale || !idempotent(exchange.request.method)) co_return done;
+    if (!stale || sourced || !idempotent(exchange.request.method)) co_return done;
     connection = nullptr;
   }
 }

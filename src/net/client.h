@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -22,7 +23,11 @@ struct ClientRequest {
   std::string url;
   Headers headers;
   std::string body;
-  std::optional<FileBody> file;                 // when set: the body, and `body` is ignored
+  std::optional<FileBody> file;  // when set: the body, and `body` is ignored
+  // When set, the body in the place of `body`: read piece by piece as the peer takes it, with this
+  // Content-Length, or chunked. Such a request goes out on a connection of its own and never twice.
+  BodyReader* body_source = nullptr;
+  std::optional<uint64_t> body_source_bytes;
   Duration timeout = std::chrono::seconds(30);  // whole exchange; for streams: until the head
   size_t answer_bytes_max = size_t{64} << 20;
 };

@@ -1,5 +1,8 @@
 #include "net/client_exchange.h"
 
+#include <array>
+#include <charconv>
+
 #include "base/text.h"
 #include "net/head_scan.h"
 #include "net/message_parser.h"
@@ -51,10 +54,19 @@ Result<std::string> format_request(const ClientRequest& request, const Url& url)
       return fail(Code::bad_request, "the header field " + std::string(name) + " is malformed");
     }
     if (equal_ignoring_case(name, "Content-Length")) continue;
+    if (equal_ignoring_case(name, "Transfer-Encoding")) continue;
     field(name, value);
   }
-  const uint64_t length = request.file ? request.file->size : request.body.size();
-  if (wants_length(request)) field("Content-Length", std::to_string(length));
+  if (request.body_source != nullptr) {
+    if (request.body_source_bytes) {
+      field("Content-Length", std::to_string(*request.body_source_bytes));
+    } else {
+      field("Transfer-Encoding", "chunked");
+    }
+  } else if (wants_length(request)) {
+    field("Content-Length",
+          std::to_string(request.file ? request.file->size : request.body.size()));
+  }
   head += "\r\n";
   return head;
 }
@@ -150,11 +162,39 @@ Task<boost::system::error_code> send_request(ClientConnection& connection, Excha
   co_return sent ? boost::system::error_code() : boost::asio::error::broken_pipe;
 }
 
+// Sends what the source gives; the error of the socket, which the caller may survive. Fails when
+// the source does: the peer must then not take what came for the whole.
+Task<Result<boost::system::error_code>> send_source(ClientConnection& connection,
+                                                    const ClientRequest& request) {
+  const bool chunked = !request.body_source_bytes.has_value();
+  std::array<char, 20> size_line{};
+  for (;;) {
+    auto piece = co_await request.body_source->read();
+    if (!piece) co_return fail(std::move(piece).error());
+    if (piece->empty()) break;
+    std::string_view head;
+    if (chunked) {
+      char* end = std::to_chars(size_line.data(), size_line.data() + 16, piece->size(), 16).ptr;
+      *end++ = '\r';
+      *end++ = '\n';
+      head = {size_line.data(), static_cast<size_t>(end - size_line.data())};
+    }
+    const std::string_view tail = chunked ? "\r\n" : "";
+    const auto failed = co_await connection.transport.write(head, *piece, tail);
+    if (failed) co_return failed;
+  }
+  if (!chunked) co_return boost::system::error_code();
+  co_return co_await connection.transport.write("0\r\n\r\n");
+}
+
 }  // namespace
 
 Task<Result<void>> run_exchange(ClientConnection& connection, Exchange& exchange) {
   CO_TRY_ASSIGN(const std::string head, format_request(exchange.request, exchange.url));
-  const auto sent = co_await send_request(connection, exchange, head);
+  auto sent = co_await send_request(connection, exchange, head);
+  if (!sent && exchange.request.body_source != nullptr) {
+    CO_TRY_ASSIGN(sent, co_await send_source(connection, exchange.request));
+  }
   std::optional<MessageParser<false>> parser;
   std::string buffer;
   // A server that refuses a body may close before it has read it all; its answer still counts.

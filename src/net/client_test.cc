@@ -69,6 +69,51 @@ class ScriptedServer {
 
 }  // namespace
 
+namespace {
+
+class CountedPieces final : public BodyReader {
+ public:
+  explicit CountedPieces(int pieces, bool breaks = false) : left_(pieces), breaks_(breaks) {}
+  Task<Result<std::string>> read() override {
+    if (left_ == 0 && breaks_) co_return fail(Code::bad_request, "the source broke off");
+    if (left_ == 0) co_return std::string();
+    --left_;
+    co_return std::string(1000, 'p');
+  }
+
+ private:
+  int left_;
+  bool breaks_;
+};
+
+Result<std::string> send_source(const RunningServer& running, BodyReader& source,
+                                std::optional<uint64_t> size) {
+  ClientRequest request;
+  request.method = "POST";
+  request.url = running.url("/read");
+  request.body_source = &source;
+  request.body_source_bytes = size;
+  const auto answer = send_request(request);
+  if (!answer) return fail(answer.error());
+  return answer->body;
+}
+
+}  // namespace
+
+TEST_CASE("a body is sent piece by piece from its source, sized or chunked") {
+  RunningServer running(echo_router());
+  CountedPieces sized(300), chunked(300);
+  CHECK_EQ(send_source(running, sized, 300'000)->size(), 300'000);
+  CHECK_EQ(send_source(running, chunked, std::nullopt)->size(), 300'000);
+}
+
+TEST_CASE("a source that breaks off ends the request, and the server takes no part for the whole") {
+  RunningServer running(echo_router());
+  CountedPieces sized(3, true), chunked(3, true);
+  CHECK_FALSE(send_source(running, sized, 300'000).has_value());
+  CHECK_FALSE(send_source(running, chunked, std::nullopt).has_value());
+}
+
 TEST_CASE("the client sends method, fields and body and gives the answer back") {
   RunningServer running(echo_router());
   ClientRequest request;

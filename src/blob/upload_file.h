@@ -20,7 +20,7 @@
 
 namespace nimbus::blob {
 
-constexpr int64_t kUploadQueueBytes = 768 * 1024;
+constexpr int64_t kUploadQueueBytes = int64_t{768} * 1024;
 
 class UploadFile : public std::enable_shared_from_this<UploadFile> {
  public:

@@ -8,7 +8,7 @@
 namespace nimbus::cli {
 namespace {
 
-constexpr size_t kSecretsFileBytesMax = 64 * 1024;
+constexpr size_t kSecretsFileBytesMax = size_t{64} * 1024;
 
 std::vector<control::Profile> profiles(const Config& config) {
   std::vector<control::Profile> out;

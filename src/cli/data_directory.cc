@@ -12,7 +12,7 @@
 namespace nimbus::cli {
 namespace {
 
-constexpr size_t kSecretFileBytesMax = 64 * 1024;
+constexpr size_t kSecretFileBytesMax = size_t{64} * 1024;
 constexpr size_t kSecretBytes = 32;
 
 Result<std::string> absolute(const std::string& path) {

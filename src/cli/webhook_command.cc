@@ -20,7 +20,7 @@ namespace nimbus::cli {
 namespace {
 
 constexpr size_t kBodyBytesMax = size_t{26} << 20;
-constexpr size_t kSecretFileBytesMax = 64 * 1024;
+constexpr size_t kSecretFileBytesMax = size_t{64} * 1024;
 
 Result<std::string> read_body(const std::string& file) {
   if (file != "-") return os::read_file(file, kBodyBytesMax);

@@ -8,7 +8,7 @@
 
 namespace nimbus::model {
 
-constexpr size_t kLogLineBytesMax = 64 * 1024;  // longer lines are split by the guest
+constexpr size_t kLogLineBytesMax = size_t{64} * 1024;  // longer lines are split by the guest
 
 enum class LogStream { out, err, system };  // system: Nimbus's own words about the job
 

@@ -11,8 +11,8 @@
 namespace nimbus::net {
 namespace {
 
-constexpr size_t kAnswerHeadBytesMax = 64 * 1024;
-constexpr size_t kReadBytes = 64 * 1024;
+constexpr size_t kAnswerHeadBytesMax = size_t{64} * 1024;
+constexpr size_t kReadBytes = size_t{64} * 1024;
 constexpr int kInterimAnswersMax = 8;
 
 bool sane_token(std::string_view text) {

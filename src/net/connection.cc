@@ -13,8 +13,8 @@
 namespace nimbus::net {
 namespace {
 
-constexpr size_t kBufferBytes = 16 * 1024;
-constexpr size_t kDiscardBytesMax = 256 * 1024;
+constexpr size_t kBufferBytes = size_t{16} * 1024;
+constexpr size_t kDiscardBytesMax = size_t{256} * 1024;
 constexpr size_t kLingerBytesMax = size_t{1} << 20;
 constexpr auto kLingerTime = std::chrono::seconds(2);
 constexpr size_t kRequestIdBytesMax = 128;

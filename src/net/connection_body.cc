@@ -12,10 +12,10 @@ namespace nimbus::net {
 namespace {
 
 // What a streamed body is handed over in: large enough to pay for a turn of other threads.
-constexpr size_t kPieceBytes = 256 * 1024;
+constexpr size_t kPieceBytes = size_t{256} * 1024;
 // The most a sized body grows by before bytes for it have come.
-constexpr size_t kBodyStepBytes = 256 * 1024;
-constexpr size_t kBufferBytesMax = 64 * 1024;
+constexpr size_t kBodyStepBytes = size_t{256} * 1024;
+constexpr size_t kBufferBytesMax = size_t{64} * 1024;
 
 std::string too_large(uint64_t bytes_max) {
   return "the body is over " + std::to_string(bytes_max) + " bytes";

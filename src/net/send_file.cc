@@ -13,10 +13,10 @@ namespace nimbus::net {
 namespace {
 
 // Up to here a copy is cheaper than a second system call.
-constexpr uint64_t kJoinBytesMax = 64 * 1024;
+constexpr uint64_t kJoinBytesMax = uint64_t{64} * 1024;
 // One turn of a plain connection: others get the loop in between.
-constexpr uint64_t kSendStepBytes = 1024 * 1024;
-constexpr uint64_t kTlsStepBytes = 256 * 1024;
+constexpr uint64_t kSendStepBytes = uint64_t{1024} * 1024;
+constexpr uint64_t kTlsStepBytes = uint64_t{256} * 1024;
 
 enum class Read { whole, cold, short_file };
 

@@ -17,8 +17,8 @@
 
 namespace nimbus::net {
 
-constexpr size_t kHeaderBytesMax = 32 * 1024;  // 431 past it
-constexpr size_t kTargetBytesMax = 8 * 1024;   // 414 past it
+constexpr size_t kHeaderBytesMax = size_t{32} * 1024;  // 431 past it
+constexpr size_t kTargetBytesMax = size_t{8} * 1024;   // 414 past it
 
 struct TlsFiles {
   std::string certificate;  // PEM chain

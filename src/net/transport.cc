@@ -12,9 +12,9 @@ namespace nimbus::net {
 
 namespace asio = boost::asio;
 // What one TLS write takes at once: a few records, so that progress is seen.
-constexpr size_t kTlsWriteBytesMax = 64 * 1024;
+constexpr size_t kTlsWriteBytesMax = size_t{64} * 1024;
 // Below this, joining the parts is cheaper than another TLS record and system call.
-constexpr size_t kTlsJoinBytesMax = 16 * 1024;
+constexpr size_t kTlsJoinBytesMax = size_t{16} * 1024;
 
 Transport::Transport(Socket socket) : socket_(std::make_unique<Socket>(std::move(socket))) {
   error_code ignored;

@@ -19,7 +19,7 @@ namespace nimbus::telemetry {
 constexpr size_t kOtlpBytesMax = size_t{20} << 20;  // after decompression
 constexpr size_t kOtlpThingsMax = 300'000;  // items, attributes, events, links, points of a request
 constexpr size_t kOtlpAttributesMax = 128;  // of one thing; more are left out
-constexpr size_t kOtlpTextBytesMax = 64 * 1024;
+constexpr size_t kOtlpTextBytesMax = size_t{64} * 1024;
 constexpr int kOtlpDepthMax = 16;  // of values in values
 
 enum class OtlpSignal { traces, logs, metrics };

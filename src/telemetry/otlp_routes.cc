@@ -10,7 +10,7 @@
 namespace nimbus::telemetry {
 namespace {
 
-constexpr size_t kInlineBytes = 16 * 1024;  // smaller bodies are decoded on the loop
+constexpr size_t kInlineBytes = size_t{16} * 1024;  // smaller bodies are decoded on the loop
 constexpr int kDecodersMax = 2;
 constexpr size_t kSeenMax = 1'024;
 

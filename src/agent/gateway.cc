@@ -236,7 +236,8 @@ Task<Response> Gateway::State::proxy(std::shared_ptr<State> self, Request& reque
   for (const auto& [name, value] : headers) {
     const bool length_of_head =
         request.method == "HEAD" && equal_ignoring_case(name, "Content-Length");
-    if (length_of_head || (is_forwarded_field(name) && !equal_ignoring_case(name, "set-cookie"))) {
+    const bool own = equal_ignoring_case(name, "set-cookie") || equal_ignoring_case(name, "date");
+    if (length_of_head || (is_forwarded_field(name) && !own)) {
       answer->headers.add(name, value);
     }
   }

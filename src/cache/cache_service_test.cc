@@ -208,20 +208,23 @@ TEST_CASE_FIXTURE(V2, "an entry that nobody reads for a week is removed; one tha
 }
 
 TEST_CASE_FIXTURE(V2, "where the quota has no room the least recently used of the org goes") {
-  limits.org_bytes_max = 25;
-  CHECK(save(job(), "first", std::string(10, '1')));
-  pass(std::chrono::seconds(1));
-  CHECK(save(job(), "second", std::string(10, '2')));
-  pass(std::chrono::seconds(1));
+  limits.org_bytes_max = 100;
   Standing other;
   other.org = "other";
   CHECK(save(job(other), "theirs", std::string(10, 'o')));
-  CHECK_EQ(restore(job(), "first").size(), 10);
+  for (int i = 0; i < 9; ++i) {
+    CHECK(save(job(), "entry-" + std::to_string(i), std::string(10, 'a') + std::to_string(i)));
+    pass(std::chrono::seconds(1));
+  }
+  CHECK_EQ(restore(job(), "entry-0").size(), 11);
   pass(std::chrono::seconds(1));
-  CHECK(save(job(), "third", std::string(10, '3')));
-  CHECK_EQ(restore(job(), "second"), "");
-  CHECK_EQ(restore(job(), "first").size(), 10);
+  CHECK(save(job(), "new", std::string(10, 'n')));
+  CHECK_EQ(restore(job(), "entry-1"), "");
+  CHECK_EQ(restore(job(), "entry-0").size(), 11);
+  CHECK_EQ(restore(job(), "entry-8").size(), 11);
+  CHECK_EQ(restore(job(), "new").size(), 10);
   CHECK_EQ(restore(job(other), "theirs").size(), 10);
+  CHECK(usage("acme") <= 100);
 }
 
 TEST_CASE_FIXTURE(V2, "what is larger than the quota is refused before its bytes are read") {

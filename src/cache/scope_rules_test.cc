@@ -2,6 +2,7 @@
 // and nobody learns what another org has.
 #include <doctest/doctest.h>
 
+#include "api/openapi.h"
 #include "base/text.h"
 #include "cache/cache_fixture.h"
 
@@ -194,4 +195,29 @@ TEST_CASE_FIXTURE(Scopes, "the token of a lease that ended is refused") {
            401);
   CHECK_EQ(call("GET", "/cache/key", shown).status, 401);
   CHECK_EQ(call("GET", "/_apis/artifactcache/cache?keys=key&version=v", shown).status, 401);
+}
+
+TEST_CASE_FIXTURE(CacheFixture, "every route is described, and what is described is served") {
+  std::vector<std::pair<std::string, std::string>> routes;
+  for (auto& route : router.routes()) {
+    // OpenAPI has no word for WebDAV's methods.
+    if (route.first != "PROPFIND" && route.first != "MKCOL") routes.push_back(std::move(route));
+  }
+  CHECK_EQ(api::undocumented_routes(routes), std::vector<std::string>{});
+  const std::vector<std::string_view> tags = {"cache"};
+  CHECK_EQ(api::unserved_routes(routes, tags), std::vector<std::string>{});
+}
+
+TEST_CASE_FIXTURE(CacheFixture, "the lists' answers are as described") {
+  CHECK(save(job(), "key", "bytes"));
+  const std::string viewer = token(access::Role::viewer, "acme");
+  const auto faults = [&](const char* path, const char* schema) {
+    return api::schema_faults(schema, call("GET", path, viewer).json());
+  };
+  CHECK_EQ(faults("/api/v1/caches", "CacheEntryList"), std::vector<std::string>{});
+  CHECK_EQ(faults("/api/v1/caches/usage", "CacheUsageList"), std::vector<std::string>{});
+  const Reply purged =
+      call("DELETE", "/api/v1/caches?org=acme", token(access::Role::operator_, "acme"));
+  CHECK_EQ(api::schema_faults("CachePurge", purged.json()), std::vector<std::string>{});
+  CHECK_EQ(restore(job(), "key"), "");
 }

@@ -12,6 +12,7 @@ std::vector<Command> run_commands();  // run
 std::vector<Command> job_commands();
 std::vector<Command> agent_commands();
 std::vector<Command> image_commands();
+std::vector<Command> cache_commands();
 std::vector<Command> repository_commands();
 std::vector<Command> org_commands();
 std::vector<Command> token_commands();

@@ -79,6 +79,12 @@ struct Config {
     int64_t log_retention_days = 30;
   } telemetry;
   struct {
+    int64_t idle_days = 7;
+    int64_t reservation_ttl_s = 600;
+    int64_t artifact_days = 90;
+    int64_t entry_bytes_max = int64_t{10} << 30;
+  } cache;
+  struct {
     std::string runner_org = "nimbus";
     int64_t org_uploads_max = 256;
     int64_t upload_ttl_h = 24;

@@ -6,6 +6,7 @@
 #include "access/token_book.h"
 #include "base/clock.h"
 #include "blob/catalog.h"
+#include "cache/migrations.h"
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/data_directory.h"
@@ -83,9 +84,9 @@ int up(const Arguments& arguments) {
 }  // namespace
 
 std::vector<const db::MigrationSet*> relational_migrations() {
-  return {&access::access_migrations(), &control::org_migrations(),
-          &control::agent_migrations(), &control::control_migrations(),
-          &blob::blob_migrations(),     &registry::registry_migrations()};
+  return {&access::access_migrations(),    &control::org_migrations(), &control::agent_migrations(),
+          &control::control_migrations(),  &blob::blob_migrations(),   &cache::cache_migrations(),
+          &registry::registry_migrations()};
 }
 
 Result<int> migrate_all(db::Database& database, Time now) {

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cli/access_parts.h"
 #include "cli/agent_role.h"
+#include "cli/cache_role.h"
 #include "cli/control_role.h"
 #include "cli/data_directory.h"
 #include "cli/installation.h"
@@ -35,8 +36,11 @@ class ServerProcess {
     TRY_IN("server.listen", parse_listen_address(options_.config.server.listen));
     data_.emplace(TRY(DataDirectory::open(options_.data, system_random())));
     installation_ = TRY(find_installation(options_.config));
-    if (hosts(Role::control) || hosts(Role::registry)) TRY(open_access());
+    const bool stores = hosts(Role::cache) || hosts(Role::registry);
+    if (hosts(Role::control) || stores) TRY(open_access());
     if (hosts(Role::control)) TRY(start_control());
+    if (stores) TRY(open_storage());
+    if (hosts(Role::cache)) start_cache();
     if (hosts(Role::registry)) TRY(start_registry());
     if (hosts(Role::telemetry)) TRY(start_telemetry());
     TRY(listen());
@@ -66,9 +70,19 @@ class ServerProcess {
   // Of a process without the control role, which has its own.
   control::Health& health() { return control_ != nullptr ? control_->health() : health_; }
 
-  Result<void> start_registry() {
+  Result<void> open_storage() {
     if (control_ == nullptr) metrics_token_ = TRY(read_metrics_token(options_.config));
     storage_ = TRY(StorageRole::open(loop_, *access_, data_->file("blobs")));
+    return {};
+  }
+
+  void start_cache() {
+    cache_ = open_cache(loop_, metrics_, *access_, *storage_,
+                        {.config = options_.config, .job_token_key = data_->job_token_key()});
+    health().add("cache", false, [this] { return health_of(*cache_); });
+  }
+
+  Result<void> start_registry() {
     registry_ =
         TRY(open_registry(loop_, metrics_, *access_, *storage_,
                           {.config = options_.config, .job_token_key = data_->job_token_key()}));
@@ -115,9 +129,10 @@ class ServerProcess {
     net::Router router;
     if (control_ != nullptr) {
       control_->add_routes(router);
-    } else if (registry_ != nullptr) {
+    } else if (storage_ != nullptr) {
       control::add_health_routes(router, health_, metrics_, metrics_token_);
     }
+    if (cache_ != nullptr) cache_->add_routes(router);
     if (registry_ != nullptr) registry_->add_routes(router);
     if (telemetry_ != nullptr) telemetry_->add_routes(router);
     router.guard(api::request_rules());
@@ -244,6 +259,10 @@ class ServerProcess {
     if (control_ != nullptr) control_->stop();
     co_await server_->drain(kDrainDeadline);
     if (inner_server_ != nullptr) co_await inner_server_->drain(kDrainDeadline);
+    if (cache_ != nullptr) {
+      cache_->stop();
+      co_await cache_->flush();
+    }
     if (registry_ != nullptr) co_await registry_->drain();
     if (telemetry_ != nullptr) co_await telemetry_->drain(kDrainDeadline);
     log_info("stopped");
@@ -260,6 +279,7 @@ class ServerProcess {
   std::unique_ptr<AccessParts> access_;
   std::unique_ptr<ControlRole> control_;
   std::unique_ptr<StorageRole> storage_;
+  std::unique_ptr<cache::Cache> cache_;
   std::unique_ptr<registry::Registry> registry_;
   std::unique_ptr<telemetry::Telemetry> telemetry_;
   std::unique_ptr<net::Server> server_;

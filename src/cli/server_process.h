@@ -12,7 +12,7 @@
 
 namespace nimbus::cli {
 
-enum class Role { control, registry, telemetry, agent };
+enum class Role { control, cache, registry, telemetry, agent };
 
 struct ServerOptions {
   Config config;

@@ -67,7 +67,7 @@ int run(const ServerOptions& options) {
 int up(const Arguments& arguments) {
   auto options = read_options(arguments);
   if (!options) return complain(options.error());
-  options->roles = {Role::control, Role::registry, Role::telemetry};
+  options->roles = {Role::control, Role::cache, Role::registry, Role::telemetry};
   if (!arguments.has("--no-agent")) {
     options->roles.insert(Role::agent);
     options->embedded_agent = options->config.agent.server.empty();
@@ -77,15 +77,13 @@ int up(const Arguments& arguments) {
 
 Result<Role> parse_role(const std::string& name) {
   if (name == "control") return Role::control;
+  if (name == "cache") return Role::cache;
   if (name == "registry") return Role::registry;
   if (name == "telemetry") return Role::telemetry;
   if (name == "agent") return Role::agent;
-  if (name == "cache") {
-    return fail(Code::bad_request, "the role '" + name + "' is not part of this release");
-  }
   const std::string_view guess = nearest(name, kRoleNames);
   return fail(Code::bad_request, "unknown role '" + name + "'",
-              guess.empty() ? "roles: control, registry, telemetry, agent"
+              guess.empty() ? "roles: control, cache, registry, telemetry, agent"
                             : "did you mean '" + std::string(guess) + "'?");
 }
 
@@ -122,7 +120,7 @@ std::vector<Command> up_commands() {
                    {"--no-agent", "", "Run no jobs here: control, telemetry and dashboard only"}},
        .run = up},
       {.noun = "serve",
-       .summary = "Run the named roles alone: control, registry, telemetry, agent",
+       .summary = "Run the named roles alone: control, cache, registry, telemetry, agent",
        .example = "NIMBUS_AGENT_ENROLLMENT_TOKEN_FILE=token nimbus serve agent --server "
                   "https://nimbus.example",
        .options = {kDataOption,

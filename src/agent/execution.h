@@ -63,6 +63,7 @@ class Execution : public std::enable_shared_from_this<Execution> {
 
   ExecutionKey key() const { return assignment_.key; }
   const model::JobSpec& spec() const { return assignment_.spec; }
+  const Secret& job_token() const { return job_token_; }  // the newest
 
   // A new one: written to the journal, then the lease is kept.
   Task<Result<void>> begin();

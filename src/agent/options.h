@@ -21,6 +21,9 @@ struct ImageRoot {
 // Finds or makes the root file system of an image by its name. Blocks; runs on a thread for that.
 using ImageLookup = std::function<Result<ImageRoot>(const std::string& image)>;
 
+// Takes an OCI image layout that was pulled into the host's image store, under this name. Blocks.
+using ImageImport = std::function<Result<void>(const std::string& layout, const std::string& name)>;
+
 // The VMs that wait for a job; one that wants this image and size starts at once.
 struct WarmShape {
   std::string image = "nimbus/base";
@@ -44,6 +47,7 @@ struct AgentOptions {
   std::string version;
   std::string resolver;  // address of the DNS server for guests; empty: the host's own
   uint64_t spool_bytes_max = uint64_t{1} << 30;
+  ImageImport import_image;  // empty: images are not pulled
 
   Duration poll_wait = std::chrono::seconds(15);
   Duration boot_timeout = std::chrono::seconds(90);  // until the guest asks for its job

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "agent/image_pull.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "os/atomic_file.h"
 
 namespace nimbus::agent {
 namespace {
@@ -117,7 +119,9 @@ Task<void> Slot::wait_for_work() {
 
 Task<void> Slot::warm_up() {
   WarmShape shape = context_.execution.options.warm_shape;
-  auto booted = co_await find_image(shape.image);
+  Puller self{"agent", context_.execution.credential.secret};
+  std::string name = shape.image;
+  auto booted = co_await find_image(std::move(name), std::move(self));
   if (booted) booted = co_await boot(std::move(shape));
   if (!booted) {
     log_error("VM cannot be booted ahead", booted.error());
@@ -175,9 +179,48 @@ Task<Result<void>> Slot::open_gateway() {
   co_return Result<void>{};
 }
 
-Task<Result<void>> Slot::find_image(std::string name) {
+Task<Result<ImageRoot>> Slot::look_up(const std::string& name) {
   std::function<Result<ImageRoot>()> look = [this, &name] { return context_.images(name); };
-  CO_TRY_ASSIGN(image_, co_await context_.execution.loop.blocking(std::move(look)));
+  co_return co_await context_.execution.loop.blocking(std::move(look));
+}
+
+Task<Result<ImageRoot>> Slot::pull_image(const std::string& name, Puller puller) {
+  ExecutionContext& execution = context_.execution;
+  const std::string directory = execution.options.directory + "/pull-" + std::to_string(index_);
+  const Duration begun = execution.clock.steady();
+  ImagePull pull(execution.loop, execution.control, directory, std::move(puller.token));
+  std::string wanted = name;
+  CO_TRY(co_await pull.resolve(std::move(wanted)));
+  const std::string local = pull.local_name(puller.org);
+  auto known = co_await look_up(local);
+  if (known || known.error().code != Code::not_found) co_return known;
+  auto fetched = co_await pull.fetch();
+  std::function<Result<void>()> take = [&]() -> Result<void> {
+    if (fetched) fetched = execution.options.import_image(directory, local);
+    const auto removed = os::remove_tree(directory);
+    return fetched ? removed : fetched;
+  };
+  CO_TRY(co_await execution.loop.blocking(std::move(take)));
+  const Duration took = execution.clock.steady() - begun;
+  log_info("image pulled", {{"image", name}, {"ms", took.count() / 1000}});
+  co_return co_await look_up(local);
+}
+
+// What this host was given (archives, imports) is every org's; what it has not got is asked for in
+// the registry.
+Task<Result<void>> Slot::find_image(std::string name, Puller puller) {
+  auto found = co_await look_up(name);
+  const bool absent = !found && found.error().code == Code::not_found;
+  if (absent && context_.execution.options.import_image) {
+    auto pulled = co_await pull_image(name, std::move(puller));
+    // Where the registry has not got it either, the first answer says how to get it.
+    if (!pulled && pulled.error().code != Code::not_found) {
+      co_return fail(Error(pulled.error()).in("pulling image " + name));
+    }
+    if (pulled) found = std::move(pulled);
+  }
+  if (!found) co_return fail(std::move(found).error());
+  image_ = std::move(*found);
   co_return Result<void>{};
 }
 
@@ -238,7 +281,9 @@ Task<void> Slot::run_assigned() {
     }
     co_await execution->note_booting();
     WarmShape shape = shape_of(execution->spec());
-    if (auto found = co_await find_image(shape.image); !found) {
+    Puller job{execution->spec().org, execution->job_token()};
+    std::string name = shape.image;
+    if (auto found = co_await find_image(std::move(name), std::move(job)); !found) {
       Verdict verdict = without_image(found.error());
       co_await finish(execution, std::move(verdict));
       co_return;

@@ -63,7 +63,14 @@ class Slot {
  private:
   Task<Result<void>> make_place();
   Task<void> wait_for_work();
-  Task<Result<void>> find_image(std::string name);
+  // Whose credential pulls an image that is not here: a job's, or the agent's own.
+  struct Puller {
+    std::string org;
+    Secret token;
+  };
+  Task<Result<void>> find_image(std::string name, Puller puller);
+  Task<Result<ImageRoot>> look_up(const std::string& name);
+  Task<Result<ImageRoot>> pull_image(const std::string& name, Puller puller);
   Task<Result<void>> boot(WarmShape shape);
   Task<Result<void>> open_gateway();
   Task<void> time_boot();

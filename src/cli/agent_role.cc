@@ -76,9 +76,15 @@ Result<std::unique_ptr<AgentRole>> AgentRole::start(net::Loop& loop, Metrics& me
     const image::RootFilesystem root = TRY(store->root_filesystem(name));
     return agent::ImageRoot{root.path, image.config.env};
   };
+  agent::AgentOptions wanted = agent_options(options, run_directory);
+  wanted.import_image = [store = role->images_.get()](const std::string& layout,
+                                                      const std::string& name) -> Result<void> {
+    TRY(store->import_archive(layout, name));
+    return {};
+  };
   role->agent_ = TRY(agent::Agent::open(
       {loop, *role->driver_, *role->places_, system_clock(), system_random(), metrics},
-      agent_options(options, run_directory), std::move(lookup)));
+      std::move(wanted), std::move(lookup)));
   loop.spawn(role->run(), "agent");
   return role;
 }

@@ -26,7 +26,7 @@ Result<std::unique_ptr<registry::Registry>> open_registry(net::Loop& loop, Metri
   const std::string& keys = options.job_token_key.reveal();
   auto opened = std::make_unique<registry::Registry>(
       registry::Registry::Parts{loop, *parts.database, storage.store(), storage.quota(),
-                                parts.authenticator, metrics, system_clock(),
+                                storage.losses(), parts.authenticator, metrics, system_clock(),
                                 Secret(keys.substr(0, keys.find('\n')))},
       read_options(options.config));
   opened->start();

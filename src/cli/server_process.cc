@@ -42,6 +42,7 @@ class ServerProcess {
     if (stores) TRY(open_storage());
     if (hosts(Role::cache)) start_cache();
     if (hosts(Role::registry)) TRY(start_registry());
+    if (stores) storage_->start();
     if (hosts(Role::telemetry)) TRY(start_telemetry());
     TRY(listen());
     if (hosts(Role::agent)) TRY(start_agent());
@@ -72,7 +73,7 @@ class ServerProcess {
 
   Result<void> open_storage() {
     if (control_ == nullptr) metrics_token_ = TRY(read_metrics_token(options_.config));
-    storage_ = TRY(StorageRole::open(loop_, *access_, data_->file("blobs")));
+    storage_ = TRY(StorageRole::open(loop_, metrics_, *access_, data_->file("blobs")));
     return {};
   }
 
@@ -264,6 +265,7 @@ class ServerProcess {
       co_await cache_->flush();
     }
     if (registry_ != nullptr) co_await registry_->drain();
+    if (storage_ != nullptr) storage_->stop();
     if (telemetry_ != nullptr) co_await telemetry_->drain(kDrainDeadline);
     log_info("stopped");
     loop_.stop();

@@ -1,10 +1,12 @@
 #include "cli/storage_role.h"
 
+#include "base/clock.h"
 #include "blob/disk_store.h"
 
 namespace nimbus::cli {
 
-Result<std::unique_ptr<StorageRole>> StorageRole::open(net::Loop& loop, AccessParts& parts,
+Result<std::unique_ptr<StorageRole>> StorageRole::open(net::Loop& loop, Metrics& metrics,
+                                                       AccessParts& parts,
                                                        const std::string& directory) {
   std::unique_ptr<StorageRole> role(new StorageRole());
   role->store_ = TRY_IN("opening the blob store",
@@ -18,6 +20,9 @@ Result<std::unique_ptr<StorageRole>> StorageRole::open(net::Loop& loop, AccessPa
   };
   role->quota_ =
       std::make_unique<blob::QuotaBook>(*parts.database, *role->store_, std::move(options));
+  role->upkeep_ =
+      std::make_unique<blob::Upkeep>(loop, *parts.database, *role->store_, *role->quota_,
+                                     system_clock(), metrics, blob::UpkeepOptions());
   return role;
 }
 

@@ -60,9 +60,11 @@ Task<Result<bool>> BlobRequests::is_visible(const Visit& visit, const blob::Dige
   co_return co_await core_.database.read<bool>(std::move(work));
 }
 
-Task<net::Response> BlobRequests::send(Visit& visit, blob::Digest digest, uint64_t generation) {
+Task<net::Response> BlobRequests::send(Visit& visit, const blob::Digest& digest,
+                                       uint64_t generation) {
   const std::string name = to_string(digest);
-  const auto opened = co_await core_.store.open(std::move(digest));
+  blob::Digest wanted = digest;
+  const auto opened = co_await core_.store.open(std::move(wanted));
   if (!opened) {
     if (opened.error().code == Code::not_found) {
       log_warn("a blob that a repository refers to is missing",
@@ -87,7 +89,6 @@ Task<net::Response> BlobRequests::send(Visit& visit, blob::Digest digest, uint64
 Task<net::Response> BlobRequests::get(Visit& visit) {
   const std::string& repository = visit.place.repository;
   const std::string& reference = visit.place.reference;
-  core_.uses.blob_seen(repository, reference);
   net::Response response;
   if (const auto* known = core_.cache.find(repository, "blob " + reference)) {
     response = content_answer(visit.request, *known);
@@ -103,6 +104,7 @@ Task<net::Response> BlobRequests::get(Visit& visit) {
     }
     response = co_await send(visit, *digest, generation);
   }
+  if (response.status < 400) core_.uses.blob_seen(repository, reference);
   if (visit.request.method == "GET" && response.status < 300) {
     core_.counters.blobs_pulled.add();
     const uint64_t bytes = response.file ? response.file->size : response.body.size();

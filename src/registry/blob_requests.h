@@ -18,7 +18,7 @@ class BlobRequests {
 
  private:
   Task<Result<bool>> is_visible(const Visit& visit, const blob::Digest& digest);
-  Task<net::Response> send(Visit& visit, blob::Digest digest, uint64_t generation);
+  Task<net::Response> send(Visit& visit, const blob::Digest& digest, uint64_t generation);
 
   Core& core_;
 };

@@ -29,7 +29,7 @@ void Collector::count(const Swept& swept) {
 }
 
 // Until a transaction finds nothing more, so that no single one is long.
-Task<Result<Swept>> Collector::sweep_one(RepositoryRow repository) {
+Task<Result<Swept>> Collector::sweep_one(const RepositoryRow& repository) {
   Swept total;
   for (;;) {
     std::function<Result<Swept>(db::Transaction&)> work =

@@ -24,7 +24,7 @@ class Collector {
   const std::string& fault() const { return fault_; }
 
  private:
-  Task<Result<Swept>> sweep_one(RepositoryRow repository);
+  Task<Result<Swept>> sweep_one(const RepositoryRow& repository);
   void count(const Swept& swept);
 
   Core& core_;

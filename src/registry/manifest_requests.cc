@@ -37,8 +37,8 @@ net::Response manifest_unknown() {
   return api_error(404, "MANIFEST_UNKNOWN", "the repository has no such manifest");
 }
 
-Task<Result<std::optional<CachedContent>>> ManifestRequests::find(std::string repository,
-                                                                  std::string reference) {
+Task<Result<std::optional<CachedContent>>> ManifestRequests::find(const std::string& repository,
+                                                                  const std::string& reference) {
   if (const auto* known = core_.cache.find(repository, reference)) co_return *known;
   const uint64_t generation = core_.cache.generation();
   Work<std::optional<StoredManifest>> work = [repository, reference](db::Transaction& tx) {
@@ -138,8 +138,11 @@ Task<net::Response> ManifestRequests::put(Visit& visit) {
   if (!document) co_return api_error(document.error(), "MANIFEST_INVALID");
   const std::string subject = document->subject;
   const std::string& repository = visit.place.repository;
-  const auto missing = co_await store(repository, std::move(*body), target->digest,
-                                      std::move(*document), target->tags, true);
+  std::string place = repository;
+  blob::Digest named = target->digest;
+  std::vector<std::string> tags = target->tags;
+  const auto missing = co_await store(std::move(place), std::move(*body), std::move(named),
+                                      std::move(*document), std::move(tags), true);
   if (!missing) co_return api_error(missing.error(), "MANIFEST_INVALID");
   if (!missing->empty()) co_return references_unknown(*missing);
   core_.counters.manifests_pushed.add();

@@ -20,7 +20,8 @@ class ManifestRequests {
   Task<net::Response> remove(Visit& visit);
 
   // What `reference` (a tag or a digest) is in the repository; nullopt: nothing.
-  Task<Result<std::optional<CachedContent>>> find(std::string repository, std::string reference);
+  Task<Result<std::optional<CachedContent>>> find(const std::string& repository,
+                                                  const std::string& reference);
   // Stores a manifest's bytes and its row. The digests the repository lacks; with any, nothing is
   // stored.
   Task<Result<std::vector<std::string>>> store(std::string repository, std::string bytes,

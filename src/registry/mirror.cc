@@ -74,9 +74,12 @@ Task<net::Response> Mirror::serve(Visit& visit, std::string_view ns) {
   Item item{*upstream, visit.place.repository, "", visit.place.reference};
   item.own = "mirror:" + upstream->options().name + "/" + item.repository;
   visit.place.repository = item.own;
-  net::Response response = resource == Resource::manifest
-                               ? co_await manifest(visit, std::move(item))
-                               : co_await blob(visit, std::move(item));
+  net::Response response;
+  if (resource == Resource::manifest) {
+    response = co_await manifest(visit, item);
+  } else {
+    response = co_await blob(visit, item);
+  }
   response.headers.add("OCI-Namespace", ns);
   co_return response;
 }
@@ -86,7 +89,8 @@ net::Response Mirror::fail_with(const Error& error) {
   return api_error(error, "MANIFEST_UNKNOWN");
 }
 
-Task<Result<bool>> Mirror::once(const Item& item, std::function<Task<Result<bool>>()> fetch) {
+Task<Result<bool>> Mirror::once(const Item& item,
+                                const std::function<Task<Result<bool>>()>& fetch) {
   const std::string key = item.own + "\n" + item.reference;
   const auto missed = misses_.find(key);
   if (missed != misses_.end() && core_.clock.steady() < missed->second) co_return false;
@@ -108,7 +112,7 @@ Task<Result<bool>> Mirror::once(const Item& item, std::function<Task<Result<bool
   co_return outcome;
 }
 
-Task<net::Response> Mirror::manifest(Visit& visit, Item item) {
+Task<net::Response> Mirror::manifest(Visit& visit, const Item& item) {
   const bool by_tag = item.reference.find(':') == std::string::npos;
   if (by_tag ? !is_tag(item.reference) : !blob::parse_digest(item.reference)) {
     co_return manifest_unknown();
@@ -131,7 +135,8 @@ Task<net::Response> Mirror::manifest(Visit& visit, Item item) {
     std::function<Task<Result<bool>>()> fetch = [this, &item, by_tag,
                                                  known_digest]() -> Task<Result<bool>> {
       if (by_tag) co_return co_await refresh_tag(item, known_digest);
-      co_return co_await fetch_manifest(item, "");
+      const std::string untagged;
+      co_return co_await fetch_manifest(item, untagged);
     };
     const auto there = co_await once(item, fetch);
     if (there && !*there) co_return manifest_unknown();
@@ -146,7 +151,7 @@ Task<net::Response> Mirror::manifest(Visit& visit, Item item) {
 }
 
 // Whether the upstream has the tag; afterwards we have what it points to.
-Task<Result<bool>> Mirror::refresh_tag(const Item& item, std::string known_digest) {
+Task<Result<bool>> Mirror::refresh_tag(const Item& item, const std::string& known_digest) {
   Upstream::Question question{"HEAD", item.repository, "/manifests/" + item.reference,
                               accepted_types()};
   CO_TRY_ASSIGN(const auto answer, co_await item.upstream.ask(std::move(question)));
@@ -163,7 +168,7 @@ Task<Result<bool>> Mirror::refresh_tag(const Item& item, std::string known_diges
   co_return co_await core_.database.write<bool>(std::move(work));
 }
 
-Task<Result<bool>> Mirror::fetch_manifest(const Item& item, std::string tag) {
+Task<Result<bool>> Mirror::fetch_manifest(const Item& item, const std::string& tag) {
   Upstream::Question question{"GET", item.repository, "/manifests/" + item.reference,
                               accepted_types()};
   CO_TRY_ASSIGN(auto answer, co_await item.upstream.ask(std::move(question)));
@@ -185,13 +190,14 @@ Task<Result<bool>> Mirror::fetch_manifest(const Item& item, std::string tag) {
   auto document = parse_manifest(answer.body, type);
   if (!document) co_return fail(Code::unavailable, document.error().message);
   std::vector<std::string> tags;
-  if (!tag.empty()) tags.push_back(std::move(tag));
-  CO_TRY(co_await manifests_.store(item.own, std::move(answer.body), std::move(digest),
+  if (!tag.empty()) tags.push_back(tag);
+  std::string own = item.own;
+  CO_TRY(co_await manifests_.store(std::move(own), std::move(answer.body), std::move(digest),
                                    std::move(*document), std::move(tags), false));
   co_return true;
 }
 
-Task<net::Response> Mirror::blob(Visit& visit, Item item) {
+Task<net::Response> Mirror::blob(Visit& visit, const Item& item) {
   if (!blob::parse_digest(item.reference)) {
     co_return api_error(400, "DIGEST_INVALID", "this is not a digest");
   }
@@ -219,20 +225,23 @@ Task<Result<bool>> Mirror::fetch_blob(const Item& item) {
   CO_TRY_ASSIGN(auto upload, co_await core_.store.begin(options));
   blob::SpaceRequest space{std::string(org_of(item.own)), std::string(name_in_org(item.own)),
                            blob::Use::registry, kReserveStep};
-  CO_TRY_ASSIGN(auto reservation, co_await core_.quota.reserve(space));
+  blob::SpaceRequest first = space;
+  CO_TRY_ASSIGN(auto reservation, co_await core_.quota.reserve(std::move(first)));
   Result<void> written;
   Upstream::Sink sink = [&](std::string_view bytes) -> Task<bool> {
     space.bytes = upload->size() + static_cast<int64_t>(bytes.size());
     if (space.bytes > reservation.bytes()) {
       space.bytes += kReserveStep;
-      written = co_await core_.quota.grow(reservation, space);
+      blob::SpaceRequest wanted = space;
+      written = co_await core_.quota.grow(reservation, std::move(wanted));
     }
     std::string piece(bytes);
     if (written) written = co_await upload->write(std::move(piece));
     co_return written.has_value();
   };
   Upstream::Question question{"GET", item.repository, "/blobs/" + item.reference, ""};
-  CO_TRY_ASSIGN(const auto answer, co_await item.upstream.fetch(std::move(question), sink));
+  CO_TRY_ASSIGN(const auto answer,
+                co_await item.upstream.fetch(std::move(question), std::move(sink)));
   CO_TRY(written);
   if (answer.status == 404) co_return false;
   if (answer.status != 200) {

@@ -47,13 +47,13 @@ class Mirror {
     std::string reference;
   };
   Upstream* find(std::string_view ns);
-  Task<net::Response> manifest(Visit& visit, Item item);
-  Task<net::Response> blob(Visit& visit, Item item);
-  Task<Result<bool>> refresh_tag(const Item& item, std::string known_digest);
-  Task<Result<bool>> fetch_manifest(const Item& item, std::string tag);
+  Task<net::Response> manifest(Visit& visit, const Item& item);
+  Task<net::Response> blob(Visit& visit, const Item& item);
+  Task<Result<bool>> refresh_tag(const Item& item, const std::string& known_digest);
+  Task<Result<bool>> fetch_manifest(const Item& item, const std::string& tag);
   Task<Result<bool>> fetch_blob(const Item& item);
   // Runs `fetch` unless it runs already for the same thing; then waits for that one.
-  Task<Result<bool>> once(const Item& item, std::function<Task<Result<bool>>()> fetch);
+  Task<Result<bool>> once(const Item& item, const std::function<Task<Result<bool>>()>& fetch);
   net::Response fail_with(const Error& error);
 
   Core& core_;

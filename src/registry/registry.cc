@@ -31,7 +31,7 @@ Counters::Counters(Metrics& metrics)
           metrics.gauge("nimbus_registry_open_uploads", "Upload sessions this process knows.")) {}
 
 struct Registry::State {
-  State(Parts parts, Options options)
+  State(const Parts& parts, Options options)
       : core{parts.loop,
              parts.database,
              parts.store,
@@ -60,7 +60,12 @@ struct Registry::State {
 };
 
 Registry::Registry(Parts parts, Options options)
-    : state_(std::make_shared<State>(std::move(parts), std::move(options))) {
+    : state_(std::make_shared<State>(parts, std::move(options))) {
+  parts.losses.on_loss(blob::Use::registry,
+                       [&clock = parts.clock](db::Transaction& tx, const blob::Hold& hold,
+                                              const blob::Digest& digest) {
+                         return drop_lost(tx, hold, digest, clock.now());
+                       });
   const auto evict = [state = state_.get()](blob::EvictionRequest request) {
     return state->collector.evict(std::move(request));
   };

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/secret.h"
+#include "blob/losses.h"
 #include "blob/quota.h"
 #include "blob/store.h"
 #include "db/database.h"
@@ -28,6 +29,7 @@ class Registry {
     db::Database& database;  // with blob's and this folder's tables
     blob::Store& store;
     blob::QuotaBook& quota;
+    blob::LossBook& losses;
     access::Authenticator& authenticator;
     Metrics& metrics;
     const Clock& clock;

@@ -38,7 +38,8 @@ struct RegistryFixture : access::AccessFixture {
   Metrics metrics;
   std::unique_ptr<blob::DiskStore> store = open_store();
   blob::QuotaBook quota{*database, *store, no_limits()};
-  Registry registry{{loop, *database, *store, quota, authenticator, metrics, clock,
+  blob::LossBook losses;
+  Registry registry{{loop, *database, *store, quota, losses, authenticator, metrics, clock,
                      Secret("0123456789abcdef0123456789abcdef")},
                     Options()};
   net::Router router;

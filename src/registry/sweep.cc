@@ -134,6 +134,22 @@ Result<Swept> purge_repository(db::Transaction& tx, const RepositoryRow& reposit
   return swept;
 }
 
+Result<void> drop_lost(db::Transaction& tx, const blob::Hold& hold, const blob::Digest& digest,
+                       Time now) {
+  const std::string repository = hold.org + "/" + hold.repo;
+  const std::string name = to_string(digest);
+  if (hold.holder == kManifestHolder) {
+    TRY(remove_manifest(tx, repository, name, now));
+    return {};
+  }
+  TRY(
+      tx.run("DELETE FROM registry_blobs WHERE digest = $1 AND repository = "
+             "(SELECT id FROM registry_repositories WHERE name = $2)",
+             name, repository));
+  TRY(blob::release_in(tx, hold, digest, now));
+  return {};
+}
+
 Result<bool> evict_oldest(db::Transaction& tx, std::string_view org, std::string_view repository,
                           Time now) {
   const bool mirrored = org.starts_with("mirror:");

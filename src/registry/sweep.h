@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "blob/catalog.h"
 #include "db/database.h"
 #include "registry/options.h"
 
@@ -48,6 +49,11 @@ Result<int64_t> remove_unreferenced(db::Transaction& tx, const RepositoryRow& re
                                     Time before, Time now);
 // Everything that is in the repository, and the repository.
 Result<Swept> purge_repository(db::Transaction& tx, const RepositoryRow& repository, Time now);
+
+// The bytes of `digest` are lost: what stands for them in the repository that `hold` belongs to
+// goes, so that a client sees it absent and sends it again.
+Result<void> drop_lost(db::Transaction& tx, const blob::Hold& hold, const blob::Digest& digest,
+                       Time now);
 
 // Removes the least recently used image of an org's mirrors or, elsewhere, the least recently used
 // manifest that nothing points to; false when there is none. `repository` "" is any of the org's.

@@ -125,7 +125,8 @@ Task<std::optional<net::Response>> UploadRequests::mount(Visit& visit) {
   const std::string from(visit.request.find_query("from").value_or(""));
   if (!visit.visitor.caller.orgs.covers(org)) co_return std::nullopt;
   if (!from.empty() && org_of(from) != org) co_return std::nullopt;
-  const blob::Pin pin = co_await core_.store.pins().pin(*digest);
+  blob::Digest pinned = *digest;
+  const blob::Pin pin = co_await core_.store.pins().pin(std::move(pinned));
   Work<bool> work = [org, from, repository = visit.place.repository, digest = *digest,
                      now = core_.clock.now()](db::Transaction& tx) -> Result<bool> {
     const std::string name = to_string(digest);
@@ -141,7 +142,7 @@ Task<std::optional<net::Response>> UploadRequests::mount(Visit& visit) {
   co_return created(visit.place.repository, *digest);
 }
 
-Task<net::Response> UploadRequests::take_whole(Visit& visit, blob::Digest digest) {
+Task<net::Response> UploadRequests::take_whole(Visit& visit, const blob::Digest& digest) {
   blob::UploadOptions options;
   options.algorithm = digest.algorithm;
   auto upload = co_await core_.store.begin(options);
@@ -150,7 +151,8 @@ Task<net::Response> UploadRequests::take_whole(Visit& visit, blob::Digest digest
   session.repository = visit.place.repository;
   const auto received = co_await receive(visit, session, **upload);
   if (!received) co_return upload_error(received.error());
-  const auto done = co_await commit(visit.place.repository, **upload, digest, "");
+  const std::string no_session;
+  const auto done = co_await commit(visit.place.repository, **upload, digest, no_session);
   if (!done) co_return commit_error(done.error());
   co_return created(visit.place.repository, digest);
 }
@@ -188,7 +190,8 @@ Task<Result<UploadRequests::Claim>> UploadRequests::claim(const Visit& visit) {
   session->busy = true;
   Claim claim;
   claim.session = std::move(session);
-  CO_TRY_ASSIGN(claim.upload, co_await core_.store.resume(visit.place.reference));
+  std::string id = visit.place.reference;
+  CO_TRY_ASSIGN(claim.upload, co_await core_.store.resume(std::move(id)));
   claim.session->size = claim.upload->size();
   co_return claim;
 }
@@ -230,9 +233,11 @@ Task<Result<void>> UploadRequests::receive(Visit& visit, Session& session, blob:
   }
 }
 
-Task<Result<void>> UploadRequests::commit(std::string repository, blob::Upload& upload,
-                                          blob::Digest digest, std::string session_id) {
-  CO_TRY_ASSIGN(const blob::BlobInfo info, co_await upload.commit(std::move(digest)));
+Task<Result<void>> UploadRequests::commit(const std::string& repository, blob::Upload& upload,
+                                          const blob::Digest& digest,
+                                          const std::string& session_id) {
+  std::optional<blob::Digest> want = digest;
+  CO_TRY_ASSIGN(const blob::BlobInfo info, co_await upload.commit(std::move(want)));
   Work<bool> work = [repository, info, session_id,
                      now = core_.clock.now()](db::Transaction& tx) -> Result<bool> {
     TRY(link_blob(tx, repository, info, now));
@@ -244,11 +249,11 @@ Task<Result<void>> UploadRequests::commit(std::string repository, blob::Upload& 
   co_return Result<void>();
 }
 
-Task<void> UploadRequests::suspend(std::string id, Claim& claim) {
+Task<void> UploadRequests::suspend(const std::string& id, Claim& claim) {
   const auto suspended = co_await claim.upload->suspend();
   if (suspended) co_return;
   log_warn("an upload cannot be gone on with", {{"why", suspended.error().message}});
-  co_await end_session(std::move(id));
+  co_await end_session(id);
 }
 
 void UploadRequests::forget(const std::string& id) {
@@ -256,7 +261,7 @@ void UploadRequests::forget(const std::string& id) {
   core_.counters.open_uploads.set(static_cast<double>(sessions_.size()));
 }
 
-Task<void> UploadRequests::end_session(std::string id) {
+Task<void> UploadRequests::end_session(const std::string& id) {
   forget(id);
   Work<bool> work = [id](db::Transaction& tx) -> Result<bool> {
     TRY(remove_upload(tx, id));
@@ -330,7 +335,9 @@ Task<Result<void>> UploadRequests::end_old(Time before) {
   for (const std::string& id : ids) {
     const auto known = sessions_.find(id);
     if (known != sessions_.end() && known->second->busy) continue;
-    (void)co_await core_.store.discard(id);  // a restart may have taken it already
+    std::string discarded = id;
+    (void)co_await core_.store.discard(
+        std::move(discarded));  // a restart may have taken it already
     co_await end_session(id);
   }
   co_return Result<void>();

@@ -53,15 +53,15 @@ class UploadRequests {
   };
 
   Task<std::optional<net::Response>> mount(Visit& visit);
-  Task<net::Response> take_whole(Visit& visit, blob::Digest digest);
+  Task<net::Response> take_whole(Visit& visit, const blob::Digest& digest);
   Task<Result<Claim>> claim(const Visit& visit);
   Task<Result<std::shared_ptr<Session>>> find_session(const Visit& visit);
   Task<Result<void>> receive(Visit& visit, Session& session, blob::Upload& upload);
   Task<Result<void>> reserve(Session& session, int64_t bytes);
-  Task<Result<void>> commit(std::string repository, blob::Upload& upload, blob::Digest digest,
-                            std::string session_id);
-  Task<void> suspend(std::string id, Claim& claim);
-  Task<void> end_session(std::string id);
+  Task<Result<void>> commit(const std::string& repository, blob::Upload& upload,
+                            const blob::Digest& digest, const std::string& session_id);
+  Task<void> suspend(const std::string& id, Claim& claim);
+  Task<void> end_session(const std::string& id);
   void forget(const std::string& id);
 
   Core& core_;

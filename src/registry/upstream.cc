@@ -73,8 +73,8 @@ std::string Upstream::basic() const {
   return "Basic " + to_base64(options_.username + ":" + options_.password.reveal());
 }
 
-Task<Result<net::ClientResponse>> Upstream::try_once(const Question& question, std::string url,
-                                                     const Sink& sink) {
+Task<Result<net::ClientResponse>> Upstream::try_once(const Question& question,
+                                                     const std::string& url, const Sink& sink) {
   net::ClientRequest request;
   request.method = question.method;
   request.url = url;
@@ -86,10 +86,11 @@ Task<Result<net::ClientResponse>> Upstream::try_once(const Question& question, s
   }
   net::ClientResponse answer;
   bool over = false;
-  const auto on_head = [&answer](const net::ClientResponse& head) {
-    answer.status = head.status;
-    answer.headers = head.headers;
-  };
+  std::function<void(const net::ClientResponse&)> on_head =
+      [&answer](const net::ClientResponse& head) {
+        answer.status = head.status;
+        answer.headers = head.headers;
+      };
   std::function<Task<bool>(std::string_view)> on_bytes =
       [&answer, &sink, &over](std::string_view bytes) -> Task<bool> {
     if (answer.status == 200 && sink) co_return co_await sink(bytes);
@@ -97,12 +98,13 @@ Task<Result<net::ClientResponse>> Upstream::try_once(const Question& question, s
     if (!over) answer.body += bytes;
     co_return !over;
   };
-  CO_TRY(co_await client_.stream_to(std::move(request), on_head, on_bytes));
+  CO_TRY(co_await client_.stream_to(std::move(request), std::move(on_head), std::move(on_bytes)));
   if (over) co_return fail(Code::unavailable, "the upstream's answer is over 4 MiB");
   co_return answer;
 }
 
-Task<Result<void>> Upstream::authorize(std::string repository, std::string challenge) {
+Task<Result<void>> Upstream::authorize(const std::string& repository,
+                                       const std::string& challenge) {
   if (tokens_.size() >= kTokensMax) tokens_.clear();
   if (to_lower(challenge.substr(0, 5)) == "basic") {
     tokens_[repository] = {basic(), clock_.steady() + std::chrono::hours(24)};
@@ -140,7 +142,8 @@ Task<Result<void>> Upstream::authorize(std::string repository, std::string chall
 }
 
 Task<Result<net::ClientResponse>> Upstream::ask(Question question) {
-  co_return co_await fetch(std::move(question), Sink());
+  Sink none;
+  co_return co_await fetch(std::move(question), std::move(none));
 }
 
 Task<Result<net::ClientResponse>> Upstream::fetch(Question question, Sink sink) {
@@ -150,8 +153,8 @@ Task<Result<net::ClientResponse>> Upstream::fetch(Question question, Sink sink) 
     CO_TRY_ASSIGN(auto answer, co_await try_once(question, url, sink));
     if (answer.status == 401 && !challenged) {
       challenged = true;
-      std::string challenge = challenge_of(answer);
-      CO_TRY(co_await authorize(question.repository, std::move(challenge)));
+      const std::string challenge = challenge_of(answer);
+      CO_TRY(co_await authorize(question.repository, challenge));
       continue;
     }
     const auto location = answer.headers.find("Location");

@@ -41,9 +41,9 @@ class Upstream {
     std::string header;  // Authorization's value
     Duration until{0};
   };
-  Task<Result<net::ClientResponse>> try_once(const Question& question, std::string url,
+  Task<Result<net::ClientResponse>> try_once(const Question& question, const std::string& url,
                                              const Sink& sink);
-  Task<Result<void>> authorize(std::string repository, std::string challenge);
+  Task<Result<void>> authorize(const std::string& repository, const std::string& challenge);
   std::string basic() const;
 
   const Clock& clock_;

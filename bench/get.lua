@@ -1,0 +1,2 @@
+-- GETs the URL with $AUTHORIZATION.
+wrk.headers["Authorization"] = os.getenv("AUTHORIZATION")

@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { Nimbus } from '../tests/flow/nimbus.ts';
+import { Nimbus, until } from '../tests/flow/nimbus.ts';
 import { DockerRegistry } from './docker_registry.ts';
 import { median, report } from './report.ts';
 
@@ -44,6 +44,8 @@ function push(from: string, host: string, user: string, password: string): numbe
 }
 
 const nimbus = await Nimbus.start({ config: '[server]\nlog_level = "warn"\n' });
+// The embedded engine's start takes both cores for a few seconds.
+await until('telemetry to be ready', async () => (await nimbus.get('/readyz', { token: null })).json.parts.telemetry.status === 'ok');
 const peer = await DockerRegistry.start();
 try {
   const ours: number[] = [], reference: number[] = [];

@@ -3,7 +3,7 @@
 // turn. The figure is the smaller of the two ratios.
 import { createHash, randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { Nimbus } from '../tests/flow/nimbus.ts';
+import { Nimbus, until } from '../tests/flow/nimbus.ts';
 import { DockerRegistry, pushBlob } from './docker_registry.ts';
 import { median, pin, report, wrk } from './report.ts';
 
@@ -14,6 +14,8 @@ const bytes = randomBytes(4096);
 const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
 const nimbus = await Nimbus.start({ config: '[server]\nlog_level = "warn"\n' });
+// The embedded engine's start takes both cores for a few seconds.
+await until('telemetry to be ready', async () => (await nimbus.get('/readyz', { token: null })).json.parts.telemetry.status === 'ok');
 const peer = await DockerRegistry.start();
 const open = await DockerRegistry.start({ authenticated: false });
 try {

@@ -48,10 +48,10 @@ const folder = mkdtempSync(path.join(tmpdir(), 'nimbus-bench-'));
 const small = await prepare(few);
 const large = await prepare(many);
 
-// wrk's script: lookups by exact key, or by a prefix that every key has.
+// wrk's script: lookups by exact key, or by a prefix that a tenth of the keys have.
 function script(nimbus: Nimbus, entries: number, exact: boolean): string {
   const file = path.join(folder, `${entries}-${exact}.lua`);
-  const key = exact ? `string.format("npm-linux-%08d", math.random(0, ${entries - 1}))` : `string.format("npm-linux-%03d", math.random(0, 9))`;
+  const key = exact ? `string.format("npm-linux-%08d", math.random(0, ${entries - 1}))` : `"npm-linux-${'0'.repeat(8 - Math.log10(entries))}" .. math.random(0, 9)`;
   writeFileSync(file, `
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"

@@ -98,6 +98,7 @@ Result<std::unique_ptr<DiskStore>> DiskStore::open_directory(net::Loop& loop, Op
     TRY(sync_directory(parent));
   }
   TRY(sync_directory(root));
+  if (!store->options_.owner) return store;
   std::error_code failed;
   for (files::directory_iterator it(store->uploads_, failed), end; !failed && it != end;
        it.increment(failed)) {

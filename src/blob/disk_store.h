@@ -28,6 +28,8 @@ class DiskStore final : public Store, private UploadPlace {
     std::string directory;
     Random& random = system_random();
     size_t open_blobs_max = 512;
+    // Whether it is this process's: otherwise another one's uploads are left alone.
+    bool owner = true;
   };
   // Makes the directories and removes what a crash left of uploads that nobody can resume.
   // Blocking. internal, insufficient_storage: the disk refuses.

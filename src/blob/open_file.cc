@@ -15,9 +15,12 @@ Result<std::shared_ptr<const OpenFile>> OpenFile::open(net::Loop& loop, const st
   return std::make_shared<const OpenFile>(loop, std::move(fd), BlobInfo{digest, status.st_size});
 }
 
+net::FileBody OpenFile::body() const {
+  return {fd_.get(), shared_from_this(), 0, static_cast<uint64_t>(info().size)};
+}
+
 net::Response OpenFile::respond(const net::Request& request, const net::FileAnswer& answer) const {
-  const net::FileBody body{fd_.get(), shared_from_this(), 0, static_cast<uint64_t>(info().size)};
-  return net::file_response(request, body, answer);
+  return net::file_response(request, body(), answer);
 }
 
 bool OpenFile::read(int64_t offset, std::string& into) const {

@@ -12,6 +12,8 @@ control::OrgLimits default_limits(const Config& config) {
   control::OrgLimits limits;
   limits.jobs_per_minute = config.limits.jobs_per_minute;
   limits.concurrent_jobs = config.limits.concurrent_jobs;
+  limits.cache_bytes_max = config.limits.cache_bytes_max;
+  limits.registry_bytes_max = config.limits.registry_bytes_max;
   return limits;
 }
 

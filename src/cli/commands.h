@@ -15,6 +15,7 @@ std::vector<Command> image_commands();
 std::vector<Command> cache_commands();
 std::vector<Command> repository_commands();
 std::vector<Command> org_commands();
+std::vector<Command> cache_fsck_commands();
 std::vector<Command> token_commands();
 std::vector<Command> log_commands();
 std::vector<Command> eval_commands();

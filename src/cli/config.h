@@ -53,7 +53,26 @@ struct Config {
   struct {
     int64_t jobs_per_minute = 600;
     int64_t concurrent_jobs = 100;
+    int64_t cache_bytes_max = int64_t{50} << 30;
+    int64_t registry_bytes_max = int64_t{100} << 30;
+    int64_t cache_repo_bytes_max = 0;
+    int64_t registry_repo_bytes_max = 0;
   } limits;
+  struct {
+    std::string store;
+    int64_t free_bytes_min = int64_t{1} << 30;
+    int64_t quota_high_percent = 95;
+    int64_t quota_low_percent = 85;
+    int64_t disk_high_percent = 92;
+    int64_t disk_low_percent = 88;
+    int64_t garbage_grace_s = 3600;
+    int64_t upload_idle_s = 86'400;
+    int64_t scrub_bytes_per_s = int64_t{16} << 20;
+    int64_t near_cache_bytes_max = int64_t{20} << 30;
+    std::string s3_access_key_id;
+    Secret s3_secret_access_key;
+    std::string s3_ca_file;
+  } blob;
   struct {
     int64_t slots = 2;
     int64_t warm = 0;

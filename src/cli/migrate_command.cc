@@ -1,15 +1,13 @@
 // nimbus migrate status|up
 #include <boost/json.hpp>
 #include <cstdio>
-#include <cstdlib>
 
 #include "access/token_book.h"
 #include "base/clock.h"
 #include "blob/catalog.h"
 #include "cache/migrations.h"
 #include "cli/commands.h"
-#include "cli/config.h"
-#include "cli/data_directory.h"
+#include "cli/local_database.h"
 #include "cli/migrations.h"
 #include "control/agent_store.h"
 #include "control/migrations.h"
@@ -23,16 +21,6 @@ const std::vector<Option> kOptions = {
     {"--data", "DIR", "Data directory (default ./nimbus-data)"},
     {"--config", "FILE", "Configuration (default nimbus.toml of the data directory)"},
     {"--json", "", "Print JSON for scripts"}};
-
-Result<std::unique_ptr<db::Database>> open_database(const Arguments& arguments) {
-  const std::string data = arguments.find("--data").value_or(kDataDirectoryDefault);
-  const Config config =
-      TRY(load_config(arguments.find("--config").value_or(data + "/nimbus.toml"),
-                      [](const std::string& name) { return getenv(name.c_str()); }));
-  const std::string& url = config.control.database;
-  return db::Database::open(
-      {.url = url.empty() ? "sqlite:" + data + "/nimbus.db" : url, .readers = 1});
-}
 
 Result<boost::json::array> read_status(db::Database& database) {
   boost::json::array lines;
@@ -50,9 +38,9 @@ Result<boost::json::array> read_status(db::Database& database) {
 }
 
 int status(const Arguments& arguments) {
-  const auto database = open_database(arguments);
+  const auto database = open_local_database(arguments);
   if (!database) return complain(database.error());
-  const auto lines = read_status(**database);
+  const auto lines = read_status(*database->database);
   if (!lines) return complain(lines.error());
   if (arguments.has("--json")) {
     std::printf("%s\n", boost::json::serialize(*lines).c_str());
@@ -69,9 +57,9 @@ int status(const Arguments& arguments) {
 }
 
 int up(const Arguments& arguments) {
-  const auto database = open_database(arguments);
+  const auto database = open_local_database(arguments);
   if (!database) return complain(database.error());
-  const auto count = migrate_all(**database, system_clock().now());
+  const auto count = migrate_all(*database->database, system_clock().now());
   if (!count) return complain(count.error());
   if (arguments.has("--json")) {
     std::printf("{\"applied\":%d}\n", *count);

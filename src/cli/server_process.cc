@@ -20,6 +20,8 @@ namespace {
 
 constexpr Duration kDrainPatience = std::chrono::seconds(30);  // for jobs that run
 constexpr Duration kDrainDeadline = std::chrono::seconds(10);  // for requests in progress
+// Enough that uploads which wait for a slow disk leave some for everybody else.
+constexpr int kBlockingThreads = 16;
 constexpr Duration kDrainPoll = std::chrono::milliseconds(50);
 
 // Everything the process owns; members end in reverse order, so what others use comes first.
@@ -73,7 +75,8 @@ class ServerProcess {
 
   Result<void> open_storage() {
     if (control_ == nullptr) metrics_token_ = TRY(read_metrics_token(options_.config));
-    storage_ = TRY(StorageRole::open(loop_, metrics_, *access_, data_->file("blobs")));
+    storage_ = TRY(StorageRole::open(loop_, metrics_, *access_,
+                                     {.config = options_.config, .data = data_->path()}));
     return {};
   }
 
@@ -258,6 +261,7 @@ class ServerProcess {
       while (!agent_->stopped()) co_await loop_.sleep(kDrainPoll);
     }
     if (control_ != nullptr) control_->stop();
+    if (storage_ != nullptr) storage_->stop();
     co_await server_->drain(kDrainDeadline);
     if (inner_server_ != nullptr) co_await inner_server_->drain(kDrainDeadline);
     if (cache_ != nullptr) {
@@ -272,7 +276,7 @@ class ServerProcess {
   }
 
   const ServerOptions& options_;
-  net::Loop loop_;
+  net::Loop loop_{kBlockingThreads};
   Metrics metrics_;
   std::optional<DataDirectory> data_;
   Installation installation_;

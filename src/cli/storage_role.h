@@ -1,5 +1,5 @@
-// The storage that the cache and registry roles of a process share: one blob store, and the room
-// each org has in it.
+// The storage that the cache and registry roles of a process share: one blob store, the room each
+// org has in it, and its upkeep.
 //
 // Threads: made before the loop runs (blocking); the rest the loop's.
 #pragma once
@@ -7,8 +7,9 @@
 #include <memory>
 #include <string>
 
+#include "base/metrics.h"
+#include "blob/fsck.h"
 #include "blob/quota.h"
-#include "blob/store.h"
 #include "blob/upkeep.h"
 #include "cli/access_parts.h"
 #include "cli/config.h"
@@ -16,19 +17,23 @@
 
 namespace nimbus::cli {
 
+struct StorageRoleOptions {
+  const Config& config;
+  std::string data;  // the data directory
+};
+
 class StorageRole {
  public:
-  // `directory` is where blobs lie.
   static Result<std::unique_ptr<StorageRole>> open(net::Loop& loop, Metrics& metrics,
                                                    AccessParts& parts,
-                                                   const std::string& directory);
-  // Collection, eviction and scrubbing; once every role has said what it does about lost blobs.
+                                                   const StorageRoleOptions& options);
+  // Begins the upkeep: once the cache and the registry have said what they evict and drop.
   void start() { upkeep_->start(); }
   void stop() { upkeep_->stop(); }
 
   blob::Store& store() { return *store_; }
   blob::QuotaBook& quota() { return *quota_; }
-  blob::LossBook& losses() { return upkeep_->losses(); }
+  blob::Upkeep& upkeep() { return *upkeep_; }
 
  private:
   StorageRole() = default;
@@ -36,5 +41,14 @@ class StorageRole {
   std::unique_ptr<blob::QuotaBook> quota_;
   std::unique_ptr<blob::Upkeep> upkeep_;
 };
+
+// The store that the configuration names. `owner`: see OpenStoreOptions.
+Result<std::unique_ptr<blob::Store>> open_configured_store(net::Loop& loop, const Config& config,
+                                                           const std::string& data, bool owner);
+
+// What the cache's and the registry's own tables need checked and dropped: the one place that the
+// server and `nimbus cache fsck` share.
+void register_losses(blob::LossBook& losses);
+std::vector<blob::CheckEntries> entry_checks();
 
 }  // namespace nimbus::cli

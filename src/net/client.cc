@@ -33,7 +33,8 @@ namespace {
 // Ends an exchange at its deadline by closing its socket, whatever it waits for.
 class Deadline {
  public:
-  Deadline(asio::io_context& context, Duration after) : timer_(context) {
+  Deadline(asio::io_context& context, Duration after) : timer_(context) { begin(after); }
+  void begin(Duration after) {
     if (after <= Duration(0)) return;
     timer_.expires_after(after);
     timer_.async_wait([state = state_](const boost::system::error_code& ec) {
@@ -198,6 +199,15 @@ Task<Result<void>> run(std::shared_ptr<State> state, const Url& url, Exchange& e
   }
   Deadline deadline(state->loop.context(), exchange.request.timeout);
   if (deadline_ends_with_head) exchange.head_came = [&deadline] { deadline.lift(); };
+  if (exchange.request.stall_timeout > Duration(0)) {
+    exchange.waiting = [&deadline, after = exchange.request.stall_timeout](bool begins) {
+      if (begins) {
+        deadline.begin(after);
+      } else {
+        deadline.lift();
+      }
+    };
+  }
   // What was read from a source cannot be sent again when a kept connection turns out closed.
   const bool sourced = exchange.request.body_source != nullptr;
   auto connection = sourced ? nullptr : state->find_idle(origin);
@@ -227,7 +237,7 @@ Task<Result<ClientResponse>> Client::send(ClientRequest request) {
     body.append(bytes);
     return [](bool yes) -> Task<bool> { co_return yes; }(true);
   };
-  Exchange exchange{request, url, {}, std::move(collect), {}, state_->loop};
+  Exchange exchange{request, url, {}, std::move(collect), {}, {}, state_->loop};
   CO_TRY(co_await run(state_, url, exchange, false));
   exchange.response.body = std::move(body);
   co_return std::move(exchange.response);
@@ -248,7 +258,7 @@ Task<Result<void>> Client::stream_to(ClientRequest request,
   CO_TRY_ASSIGN(const Url url, parse_url(request.url));
   // A stream has no end to bound.
   request.answer_bytes_max = SIZE_MAX;
-  Exchange exchange{request, url, std::move(on_head), std::move(on_bytes), {}, state_->loop};
+  Exchange exchange{request, url, std::move(on_head), std::move(on_bytes), {}, {}, state_->loop};
   co_return co_await run(state_, url, exchange, true);
 }
 

@@ -29,6 +29,7 @@ struct ClientRequest {
   BodyReader* body_source = nullptr;
   std::optional<uint64_t> body_source_bytes;
   Duration timeout = std::chrono::seconds(30);  // whole exchange; for streams: until the head
+  Duration stall_timeout{0};  // of a stream's body, waiting for its next bytes; 0: none
   size_t answer_bytes_max = size_t{64} << 20;
 };
 

@@ -140,8 +140,10 @@ Task<Result<void>> read_answer_body(ClientConnection& connection, Exchange& exch
     }
     const size_t have = buffer.size();
     buffer.resize(have + kReadBytes);
+    if (exchange.waiting) exchange.waiting(true);
     const auto [failed, size] =
         co_await connection.transport.read_some(buffer.data() + have, buffer.size() - have);
+    if (exchange.waiting) exchange.waiting(false);
     buffer.resize(have + size);
     if (failed == boost::asio::error::eof) {
       parser.put_eof(ec);

@@ -27,11 +27,12 @@ struct Exchange {
   std::function<Task<bool>(std::string_view)> on_bytes;
   // Told when the head is there: the deadline then ends for streams.
   std::function<void()> head_came;
+  std::function<void(bool)> waiting;  // for body bytes (true), no more (false); may be empty
   Loop& loop;
 
   bool answer_begun = false;  // any byte of the answer has come
   bool keep = false;          // the connection can carry another exchange
-  ClientResponse response{};   // without body
+  ClientResponse response{};  // without body
 };
 
 // Runs the exchange on `connection`. Errors as Client's.

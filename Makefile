@@ -43,6 +43,7 @@ test: deps build ## Every test that needs no special hardware; ends with one sum
 bench: ## Benchmarks; each writes build/bench/NAME.json (one: make bench NAME=webhook-intake)
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release -j $(JOBS)
+	@scripts/install-deps --bench
 	@node bench/run.mjs $(NAME)
 
 lint: deps-tools ## clang-format, clang-tidy, layers, web lint

@@ -45,17 +45,20 @@ export const pin = (pid: number, core: number): void => {
 
 export interface Load {
   perSecond: number;
+  bytesPerSecond: number;
   p99Ms: number;
   failed: number;
 }
 
-/** Drives a URL by wrk from core 1 for `seconds`; `script` is a Lua file, `environment` its input. */
-export function wrk(url: string, script: string, connections: number, seconds: number, environment: Record<string, string>): Load {
-  const result = spawnSync('taskset', ['-c', '1', 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '-s', script, url], { env: { ...process.env, ...environment }, encoding: 'utf8' });
+/** Drives a URL by wrk from core 1 (or the cores named) for `seconds`; `script` is a Lua file, `environment` its input. */
+export function wrk(url: string, script: string, connections: number, seconds: number, environment: Record<string, string>, cores = '1'): Load {
+  const result = spawnSync('taskset', ['-c', cores, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '-s', script, url], { env: { ...process.env, ...environment }, encoding: 'utf8' });
   if (result.status !== 0) throw new Error(`wrk: ${result.stderr}${result.stdout}`);
   const number = (pattern: RegExp) => Number(pattern.exec(result.stdout)?.[1] ?? 0);
   const [, p99 = '0', unit = 'ms'] = /99%\s+([\d.]+)(us|ms|s)/.exec(result.stdout) ?? [];
+  const [, transfer = '0', prefix = ''] = /Transfer\/sec:\s+([\d.]+)([KMGT]?)B/.exec(result.stdout) ?? [];
   return {
+    bytesPerSecond: Number(transfer) * 1024 ** ['', 'K', 'M', 'G', 'T'].indexOf(prefix),
     perSecond: number(/Requests\/sec:\s+([\d.]+)/),
     p99Ms: Number(p99) * { us: 0.001, ms: 1, s: 1000 }[unit as 'us' | 'ms' | 's'],
     failed: number(/Non-2xx or 3xx responses: (\d+)/),

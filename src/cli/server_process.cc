@@ -261,7 +261,6 @@ class ServerProcess {
       while (!agent_->stopped()) co_await loop_.sleep(kDrainPoll);
     }
     if (control_ != nullptr) control_->stop();
-    if (storage_ != nullptr) storage_->stop();
     co_await server_->drain(kDrainDeadline);
     if (inner_server_ != nullptr) co_await inner_server_->drain(kDrainDeadline);
     if (cache_ != nullptr) {

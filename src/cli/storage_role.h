@@ -33,7 +33,7 @@ class StorageRole {
 
   blob::Store& store() { return *store_; }
   blob::QuotaBook& quota() { return *quota_; }
-  blob::Upkeep& upkeep() { return *upkeep_; }
+  blob::LossBook& losses() { return upkeep_->losses(); }
 
  private:
   StorageRole() = default;

@@ -13,7 +13,9 @@
 #include "blob/open_store.h"
 #include "blob/quota.h"
 #include "blob/upkeep.h"
+#include "cache/migrations.h"
 #include "net/server.h"
+#include "registry/tables.h"
 
 using namespace nimbus;
 
@@ -125,7 +127,11 @@ Result<void> serve(const std::string& data, const std::string& url, int64_t free
   net::Loop loop(kBlockingThreads);
   Metrics metrics;
   const auto database = TRY(db::Database::open({.url = "sqlite:" + data + "/nimbus.db"}));
-  TRY(db::migrate(*database, blob::blob_migrations(), system_clock().now()));
+  // With the tables of what usually stands above, so that `nimbus cache fsck` finds them empty.
+  for (const db::MigrationSet* set :
+       {&blob::blob_migrations(), &cache::cache_migrations(), &registry::registry_migrations()}) {
+    TRY(db::migrate(*database, *set, system_clock().now()));
+  }
   blob::OpenStoreOptions wanted;
   wanted.url = url;
   wanted.directory = data + "/blobs";

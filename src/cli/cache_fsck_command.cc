@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/list_page.h"
 #include "cli/local_database.h"
+#include "cli/storage_entries.h"
 #include "cli/storage_role.h"
 #include "cli/table.h"
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "blob/open_store.h"
+#include "cli/storage_entries.h"
 
 namespace nimbus::cli {
 namespace {
@@ -68,9 +69,5 @@ Result<std::unique_ptr<StorageRole>> StorageRole::open(net::Loop& loop, Metrics&
   register_losses(role->upkeep_->losses());
   return role;
 }
-
-void register_losses(blob::LossBook&) {}
-
-std::vector<blob::CheckEntries> entry_checks() { return {}; }
 
 }  // namespace nimbus::cli

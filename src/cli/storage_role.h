@@ -8,7 +8,6 @@
 #include <string>
 
 #include "base/metrics.h"
-#include "blob/fsck.h"
 #include "blob/quota.h"
 #include "blob/upkeep.h"
 #include "cli/access_parts.h"
@@ -45,10 +44,5 @@ class StorageRole {
 // The store that the configuration names. `owner`: see OpenStoreOptions.
 Result<std::unique_ptr<blob::Store>> open_configured_store(net::Loop& loop, const Config& config,
                                                            const std::string& data, bool owner);
-
-// What the cache's and the registry's own tables need checked and dropped: the one place that the
-// server and `nimbus cache fsck` share.
-void register_losses(blob::LossBook& losses);
-std::vector<blob::CheckEntries> entry_checks();
 
 }  // namespace nimbus::cli

@@ -6,8 +6,7 @@
 #include "base/clock.h"
 #include "cache/artifact_store.h"
 #include "cache/entry_store.h"
-#include "registry/manifest_table.h"
-#include "registry/tables.h"
+#include "registry/sweep.h"
 
 namespace nimbus::cli {
 namespace {
@@ -94,19 +93,8 @@ Result<void> drop_cached(db::Transaction& tx, const blob::Hold& hold, const blob
   return {};
 }
 
-// A manifest goes with its tags. A layer goes although manifests name it: pulls say so, and the
-// next push of the image brings it back.
 Result<void> drop_pushed(db::Transaction& tx, const blob::Hold& hold, const blob::Digest& digest) {
-  const std::string repository = hold.org + "/" + hold.repo;
-  if (hold.holder == registry::kManifestHolder) {
-    TRY(registry::remove_manifest(tx, repository, to_string(digest), system_clock().now()));
-    return {};
-  }
-  const auto id = TRY(registry::find_repository(tx, repository));
-  if (!id) return {};
-  TRY(tx.run("DELETE FROM registry_blobs WHERE repository = $1 AND digest = $2", *id,
-             to_string(digest)));
-  return {};
+  return registry::drop_lost(tx, hold, digest, system_clock().now());
 }
 
 Result<std::vector<blob::Finding>> find_unheld_entries(db::Transaction& tx, bool repair) {

@@ -1,9 +1,10 @@
-// Reads of one size: ours with a job token and a look at who holds the blob, nginx and (for large ones)
-// docker-registry without either. In turn, the client on core 1 when requests are small.
+// Reads of one size: ours through the registry with a token checked at each request, nginx and (for
+// large ones) docker-registry without. In turn, the client on core 1 when requests are small.
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { BlobServer, digestOf, folder, pushTo, startNginx, startRegistry, stopAll } from './blob_peers.ts';
+import { Nimbus, until } from '../tests/flow/nimbus.ts';
+import { digestOf, folder, pushTo, startNginx, startRegistry, stopAll } from './blob_peers.ts';
 import { median, pin, report, wrk } from './report.ts';
 
 export interface Reads {
@@ -30,7 +31,10 @@ end`;
 export async function measureReads(reads: Reads): Promise<void> {
   const files = path.join(folder, 'files');
   mkdirSync(files, { recursive: true });
-  const server = await BlobServer.start({ data: path.join(folder, 'ours') });
+  mkdirSync(path.join(folder, 'ours'));
+  const server = await Nimbus.start({ data: path.join(folder, 'ours'), config: '[server]\nlog_level = "warn"\n[blob]\nfree_bytes_min = 0\n' });
+  // The embedded engine's start takes both cores for a few seconds.
+  await until('telemetry to be ready', async () => (await server.get('/readyz', { token: null })).json.parts.telemetry.status === 'ok');
   try {
     const nginx = await startNginx(files);
     const registry = reads.registry ? await startRegistry() : undefined;
@@ -39,8 +43,7 @@ export async function measureReads(reads: Reads): Promise<void> {
       const bytes = Buffer.alloc(reads.size, randomBytes(64 * 1024));
       bytes.writeUInt32LE(i);
       const digest = digestOf(bytes);
-      const stored = await server.put(bytes);
-      if (stored.status !== 201) throw new Error(`storing a blob: ${stored.status}`);
+      await pushTo(Number(new URL(server.url).port), bytes, digest, { Authorization: `Bearer ${server.token}` });
       writeFileSync(path.join(files, digest.slice(7)), bytes);
       if (registry) await pushTo(registry.port, bytes, digest);
       digests.push(digest);
@@ -51,7 +54,7 @@ export async function measureReads(reads: Reads): Promise<void> {
       return file;
     };
     const targets = [
-      { name: 'ours', url: `http://127.0.0.1:${server.port}`, lua: lua('ours', script(digests.map((digest) => `/blobs/${digest}`), server.token)) },
+      { name: 'ours', url: server.url, lua: lua('ours', script(digests.map((digest) => `/v2/bench/blob/blobs/${digest}`), server.token)) },
       { name: 'nginx', url: `http://127.0.0.1:${nginx.port}`, lua: lua('nginx', script(digests.map((digest) => `/${digest.slice(7)}`), '')) },
       ...(registry ? [{ name: 'docker-registry', url: `http://127.0.0.1:${registry.port}`, lua: lua('registry', script(digests.map((digest) => `/v2/bench/blob/blobs/${digest}`), '')) }] : []),
     ];

@@ -11,6 +11,7 @@ import { freePort, until } from '../tests/flow/nimbus.ts';
 
 export const folder = scratchFolder();
 const children: ChildProcess[] = [];
+const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
 
 async function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => http.get({ port, host: '127.0.0.1', path: '/' }, (response) => resolve(Boolean(response.resume()))).on('error', () => resolve(false)));
@@ -49,17 +50,16 @@ export async function startRegistry(): Promise<{ port: number; data: string; pid
   return { port, data, pid: registry.pid as number };
 }
 
-export async function stopAll(server?: BlobServer): Promise<void> {
+export async function stopAll(server?: { stop(): Promise<void> }): Promise<void> {
   for (const child of children) {
     const ended = new Promise((resolve) => child.on('exit', resolve));
     child.kill('SIGKILL');
     await ended;
   }
   await server?.stop();
+  agent.destroy();
   rmSync(folder, { recursive: true, force: true });
 }
-
-const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
 
 export function send(options: http.RequestOptions, body?: Buffer): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -73,11 +73,11 @@ export function send(options: http.RequestOptions, body?: Buffer): Promise<http.
 }
 
 /** Pushes a blob in the two requests that clients use. */
-export async function pushTo(port: number, bytes: Buffer, digest: string): Promise<void> {
-  const begun = await send({ port, method: 'POST', path: '/v2/bench/blob/blobs/uploads/' });
+export async function pushTo(port: number, bytes: Buffer, digest: string, headers: http.OutgoingHttpHeaders = {}): Promise<void> {
+  const begun = await send({ port, method: 'POST', path: '/v2/bench/blob/blobs/uploads/', headers });
   const location = new URL(String(begun.headers.location), `http://127.0.0.1:${port}`);
-  const done = await send({ port, method: 'PUT', path: `${location.pathname}${location.search}${location.search ? '&' : '?'}digest=${digest}`, headers: { 'Content-Type': 'application/octet-stream' } }, bytes);
-  if (done.statusCode !== 201) throw new Error(`docker-registry answered ${done.statusCode}`);
+  const done = await send({ port, method: 'PUT', path: `${location.pathname}${location.search}${location.search ? '&' : '?'}digest=${digest}`, headers: { ...headers, 'Content-Type': 'application/octet-stream' } }, bytes);
+  if (done.statusCode !== 201) throw new Error(`pushing a blob: the registry answered ${done.statusCode}`);
 }
 
 /** Bytes a second at which one core of this machine computes SHA-256 here and now. */

@@ -31,7 +31,9 @@ std::optional<std::string_view> find_instance(std::string_view group) {
 Result<bool> remove_if_empty(const std::string& name) {
   std::vector<os::Cgroup> groups;  // slots first, as they must go
   for (const std::string& slot : TRY(os::Cgroup::list(name))) {
-    groups.push_back(TRY(os::Cgroup::open(name + "/" + slot)));
+    std::string path = name;
+    path.append("/").append(slot);
+    groups.push_back(TRY(os::Cgroup::open(path)));
   }
   groups.push_back(TRY(os::Cgroup::open(name)));
   for (const os::Cgroup& group : groups) {
@@ -58,7 +60,9 @@ void remove_dead_instances(std::string_view own, const std::string& run_root) {
   for (const std::string& name : *groups) {
     const auto instance = find_instance(name);
     if (!instance || *instance == own) continue;
-    const std::string lock = lock_path(run_root + "/" + name);
+    std::string directory = run_root;
+    directory.append("/").append(name);
+    const std::string lock = lock_path(directory);
     if (::access(lock.c_str(), F_OK) != 0) continue;
     const auto held = os::LockFile::acquire(lock);  // until it is removed: nobody starts meanwhile
     if (!held) continue;

@@ -242,6 +242,7 @@ Result<std::vector<RepoUsage>> repos_usage_in(db::Transaction& tx, std::string_v
       TRY(tx.query("SELECT repo, bytes, blobs FROM blob_repo_usage WHERE org = $1 AND purpose = $2 "
                    "ORDER BY repo",
                    to_lower(org), to_string(use)));
+  all.reserve(rows.size());
   for (const db::Row& row : rows) all.push_back({row.text(0), {row.integer(1), row.integer(2)}});
   return all;
 }

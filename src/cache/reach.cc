@@ -12,7 +12,7 @@ constexpr size_t kScopeBytesMax = 1024;
 constexpr std::string_view kOperator = "operator";
 
 Result<std::string> read_scope(const net::Request& request) {
-  const std::string scope(request.find_query("ref").value_or(kSharedScope));
+  std::string scope(request.find_query("ref").value_or(kSharedScope));
   const bool plain = std::none_of(scope.begin(), scope.end(),
                                   [](unsigned char c) { return c < 0x20 || c == 0x7f; });
   if (scope.empty() || scope.size() > kScopeBytesMax || !plain) {
@@ -30,6 +30,7 @@ Result<Place> Reach::write_place(Kind kind, std::string version) const {
 
 std::vector<Place> Reach::plain_places() const {
   std::vector<Place> places;
+  places.reserve(readable.size() + 2);
   for (const std::string& scope : readable) {
     places.push_back({org, repo, Kind::plain, scope, ""});
   }

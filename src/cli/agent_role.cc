@@ -59,7 +59,7 @@ agent::AgentOptions agent_options(const AgentRoleOptions& options,
 Result<std::unique_ptr<AgentRole>> AgentRole::start(net::Loop& loop, Metrics& metrics,
                                                     const AgentRoleOptions& options) {
   TRY(check_files(options.installation));
-  std::unique_ptr<AgentRole> role(new AgentRole(loop));
+  std::unique_ptr<AgentRole> role(new AgentRole);
   // Socket paths are short by nature, data directories are not.
   const std::string instance = agent::instance_name(options.directory);
   const std::string run_directory = std::string(kRunRoot) + "/nimbus-" + instance;

@@ -36,10 +36,9 @@ class AgentRole {
   const std::string& failure() const { return failure_; }
 
  private:
-  explicit AgentRole(net::Loop& loop) : loop_(loop) {}
+  AgentRole() = default;
   Task<void> run();
 
-  net::Loop& loop_;
   std::unique_ptr<image::Store> images_;
   std::unique_ptr<vm::Driver> driver_;
   std::unique_ptr<agent::Places> places_;

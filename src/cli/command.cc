@@ -167,9 +167,9 @@ struct Parser {
     if (option.check == nullptr) return {};
     auto good = option.check(value);
     if (good) return {};
-    return fail(Code::bad_request,
-                std::string(option.name) + " '" + value + "' " + good.error().message,
-                std::move(good).error().hint);
+    Error error = std::move(good).error();
+    error.message = std::string(option.name) + " '" + value + "' " + error.message;
+    return fail(std::move(error));
   }
 
   Result<void> check_words() const {

@@ -70,6 +70,7 @@ ConfigKey secret(std::string_view section, std::string_view name, std::string_vi
 
 constexpr int64_t kMany = std::numeric_limits<int64_t>::max();
 
+// A path of members, which no parentheses can go around. NOLINTNEXTLINE(bugprone-macro-parentheses)
 #define FIELD(path) [](auto& config) -> auto& { return config.path; }
 
 std::vector<ConfigKey> make_keys() {

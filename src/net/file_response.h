@@ -16,7 +16,7 @@ namespace nimbus::net {
 
 struct FileAnswer {
   std::string content_type = "application/octet-stream";
-  std::string etag;  // with its quotes; empty: none
+  std::string etag;   // with its quotes; empty: none
   Headers headers{};  // more of them
 };
 

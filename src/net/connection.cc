@@ -15,8 +15,12 @@ namespace {
 
 constexpr size_t kBufferBytes = size_t{16} * 1024;
 constexpr size_t kDiscardBytesMax = size_t{256} * 1024;
-constexpr size_t kLingerBytesMax = size_t{1} << 20;
-constexpr auto kLingerTime = std::chrono::seconds(2);
+// Twice the largest body that a route takes whole: many clients read no answer before they have
+// sent everything.
+constexpr size_t kLingerBytesMax = size_t{64} << 20;
+constexpr Duration kLingerTime = std::chrono::seconds(10);
+constexpr Duration kLingerPatience = std::chrono::seconds(2);  // for this much more:
+constexpr size_t kLingerProgressBytes = size_t{64} << 10;
 constexpr size_t kRequestIdBytesMax = 128;
 constexpr size_t kHeaderFieldsMax = 256;
 
@@ -61,7 +65,7 @@ Task<void> Connection::run() {
   if (next == Next::linger) {
     co_await linger();
   } else if (transport_.secure() && !transport_.expired()) {
-    transport_.set_deadline(kLingerTime);
+    transport_.set_deadline(kLingerPatience);
     co_await transport_.shutdown_send();
   }
   transport_.close();
@@ -276,15 +280,24 @@ Task<Connection::Next> Connection::refuse() {
 }
 
 // The peer may still be sending what was refused; closing at once would reset the connection and
-// take the answer with it.
+// take the answer with it. What comes is thrown away: a lingering connection holds its read buffer.
 Task<void> Connection::linger() {
-  transport_.set_deadline(kLingerTime);
+  const Duration end = steady_now() + kLingerTime;
+  transport_.set_deadline(kLingerPatience);
   co_await transport_.shutdown_send();
   read_begin_ = read_end_ = 0;
-  for (size_t seen = 0; seen < kLingerBytesMax;) {
-    const auto [ec, size] = co_await transport_.read_some(buffer_.data(), buffer_.size());
+  size_t seen = 0;
+  size_t seen_at_renewal = 0;
+  while (seen < kLingerBytesMax && !core_->draining) {
+    const auto [ec, size] = co_await transport_.discard_some(buffer_.data(), buffer_.size());
     if (ec || transport_.expired()) co_return;
     seen += size;
+    // Bytes that trickle do not extend it.
+    if (seen - seen_at_renewal < kLingerProgressBytes) continue;
+    seen_at_renewal = seen;
+    const Duration left = end - steady_now();
+    if (left <= Duration::zero()) co_return;
+    transport_.set_deadline(std::min(left, kLingerPatience));
   }
 }
 

@@ -70,6 +70,26 @@ TEST_CASE("a client that sends a refused body still reads the answer") {
   CHECK(status_of(peer.read_to_end()) == 413);
 }
 
+TEST_CASE("a client that sends a large refused body to its end before it reads gets the answer") {
+  RunningServer running(echo_router(ten_bytes()));
+  RawPeer peer(running);
+  constexpr size_t kSize = size_t{26} << 20;
+  peer.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(kSize) +
+            "\r\n\r\n");
+  CHECK(peer.send(std::string(kSize, 'x')));
+  CHECK(status_of(peer.read_to_end()) == 413);
+}
+
+TEST_CASE("a client that never stops sending what was refused is let go") {
+  RunningServer running(echo_router(ten_bytes()));
+  RawPeer peer(running);
+  peer.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1099511627776\r\n\r\n");
+  const std::string piece(size_t{1} << 20, 'x');
+  int sent = 0;
+  while (sent < 1024 && peer.send(piece)) ++sent;
+  CHECK(sent < 1024);
+}
+
 TEST_CASE("100 is answered to a client that waits and may send") {
   RunningServer running(echo_router(ten_bytes()));
   RawPeer peer(running);

@@ -47,6 +47,10 @@ Task<Transport::SizeResult> Transport::read_some(char* data, size_t size) {
   return socket_->async_read_some(asio::buffer(data, size), kAwait);
 }
 
+Task<Transport::SizeResult> Transport::discard_some(char* data, size_t size) {
+  return socket().async_read_some(asio::buffer(data, size), kAwait);
+}
+
 size_t Transport::read_ready(char* data, size_t size) {
   if (tls_) return 0;
   const ssize_t got = ::recv(socket_->native_handle(), data, size, MSG_DONTWAIT);

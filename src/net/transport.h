@@ -40,6 +40,8 @@ class Transport {
                                std::string host);
 
   Task<SizeResult> read_some(char* data, size_t size);
+  // Takes what comes and is of no use any more, as it was sent: under TLS, still encrypted.
+  Task<SizeResult> discard_some(char* data, size_t size);
   // What has come already, without waiting; 0: nothing, an end, or TLS.
   size_t read_ready(char* data, size_t size);
   // All of the parts in order. Each piece that goes out moves the deadline by `write_patience`.

@@ -282,7 +282,8 @@ Task<Connection::Next> Connection::refuse() {
 // The peer may still be sending what was refused; closing at once would reset the connection and
 // take the answer with it. What comes is thrown away: a lingering connection holds its read buffer.
 Task<void> Connection::linger() {
-  const Duration end = steady_now() + kLingerTime;
+  // What is no body, a head that trickles for instance, has no claim to more than the patience.
+  const Duration end = steady_now() + (body_pending_ ? kLingerTime : kLingerPatience);
   transport_.set_deadline(kLingerPatience);
   co_await transport_.shutdown_send();
   read_begin_ = read_end_ = 0;

@@ -1,6 +1,7 @@
 // The data directory of `nimbus up`: made whole on first use, owned by one process at a time.
 // It holds admin.token, webhook.secret and job-token.key (mode 0600, made once and never shown),
-// nimbus.toml, the databases, and a lock.
+// nimbus.toml, the databases, and a lock. What Nimbus made in it is its owner's alone, whatever the
+// directory's own mode is; whoever makes more files there does so under umask 077.
 //
 // Threads: start-up only (blocking).
 #pragma once

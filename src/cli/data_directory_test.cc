@@ -44,6 +44,24 @@ TEST_CASE("an empty data directory is filled, its secrets readable by the owner 
         }).has_value());
 }
 
+TEST_CASE("what Nimbus made in a directory is closed to others; what it did not make stays") {
+  const Folder folder;
+  REQUIRE(chmod(folder.path.c_str(), 0755) == 0);
+  for (const char* name : {"nimbus.db", "nimbus.db-wal", "nimbus.db-shm", "nimbus.toml"}) {
+    std::ofstream(folder.path + "/" + name) << "";
+    REQUIRE(chmod((folder.path + "/" + name).c_str(), 0644) == 0);
+  }
+  std::filesystem::create_directory(folder.path + "/blobs");
+  REQUIRE(chmod((folder.path + "/blobs").c_str(), 0755) == 0);
+  REQUIRE(DataDirectory::open(folder.path, system_random()).has_value());
+  for (const char* name : {"nimbus.db", "nimbus.db-wal", "nimbus.db-shm"}) {
+    CHECK(mode_of(folder.path + "/" + name) == 0600);
+  }
+  CHECK(mode_of(folder.path + "/blobs") == 0700);
+  CHECK(mode_of(folder.path + "/nimbus.toml") == 0644);
+  CHECK(mode_of(folder.path) == 0755);
+}
+
 TEST_CASE("a data directory opened again has the same secrets") {
   const Folder folder;
   std::string first;

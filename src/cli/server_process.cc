@@ -1,5 +1,7 @@
 #include "cli/server_process.h"
 
+#include <sys/stat.h>
+
 #include "api/request_rules.h"
 #include "base/log.h"
 #include "cli/access_parts.h"
@@ -36,6 +38,8 @@ class ServerProcess {
   Result<void> start() {
     // Before anything is made on the disk.
     TRY_IN("server.listen", parse_listen_address(options_.config.server.listen));
+    // The databases, blobs and spools are this user's alone, whatever made the directory.
+    ::umask(077);
     data_.emplace(TRY(DataDirectory::open(options_.data, system_random())));
     installation_ = TRY(find_installation(options_.config));
     const bool stores = hosts(Role::cache) || hosts(Role::registry);

@@ -1,7 +1,8 @@
 // Start, refusals to start, and the end of `nimbus up`.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { binary, Nimbus } from './nimbus.ts';
@@ -52,6 +53,20 @@ describe('nimbus up', () => {
     });
     const body = queued();
     assert.equal((await nimbus.deliver(body, { signature: sign(old, body) })).status, 202);
+  });
+
+  test('makes nothing that other users may read, even in a directory open to all', async () => {
+    const data = mkdtempSync(path.join(tmpdir(), 'nimbus-open-'));
+    chmodSync(data, 0o755);
+    const before = process.umask(0o022);
+    const open = await Nimbus.start({ data }).finally(() => process.umask(before));
+    try {
+      const readable = readdirSync(data).filter((name) => (statSync(path.join(data, name)).mode & 0o077) !== 0);
+      assert.deepEqual(readable, []);
+      assert.ok(existsSync(path.join(data, 'nimbus.db')));
+    } finally {
+      await open.stop();
+    }
   });
 
   test('keeps what it was told over a restart', async () => {

@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -200,7 +201,11 @@ Result<SlotNetworks> SlotNetworks::open(SlotNetworkOptions options) {
     return fail(Code::bad_request, "an instance is 1 to 6 of a-z and 0-9");
   TRY(parse_range(options.egress_range));
   for (const auto& range : options.egress_refused) TRY(parse_range(range));
+  const bool fresh = ::access(options.directory.c_str(), F_OK) != 0;
   TRY(make_directories(options.directory, 0755));
+  // `ip netns` of other users looks here, whatever this process's umask is.
+  if (fresh && ::chmod(options.directory.c_str(), 0755) != 0)
+    return fail(errno_error("opening " + options.directory, errno));
   if (options.egress) {
     TRY_IN("setting up egress", run_nft(host_ruleset(options)));
     TRY_IN("setting up egress", write_sysctl("ipv4/ip_forward", "1"));

@@ -19,12 +19,11 @@ struct Limit {
   const char* field;
   bool bytes;
 };
-constexpr std::array<Limit, 5> kLimits = {{
+constexpr std::array<Limit, 4> kLimits = {{
     {"--jobs-per-minute", "jobs_per_minute", false},
     {"--concurrent-jobs", "concurrent_jobs", false},
     {"--cache-bytes-max", "cache_bytes_max", true},
     {"--registry-bytes-max", "registry_bytes_max", true},
-    {"--log-bytes-max", "log_bytes_max", true},
 }};
 
 std::string limit_cell(const json::object& org, const Limit& limit) {
@@ -39,7 +38,6 @@ std::string orgs_table(const json::array& orgs) {
                {"CONCURRENT", Align::right},
                {"CACHE", Align::right},
                {"REGISTRY", Align::right},
-               {"LOGS", Align::right},
                {"EGRESS"}});
   for (const auto& value : orgs) {
     if (!value.is_object()) continue;
@@ -137,7 +135,6 @@ std::vector<Command> org_commands() {
                                   {"--concurrent-jobs", "N", "Jobs that may run at once"},
                                   {"--cache-bytes-max", "BYTES", "Room for the Actions cache"},
                                   {"--registry-bytes-max", "BYTES", "Room for images"},
-                                  {"--log-bytes-max", "BYTES", "Room for logs"},
                                   {"--egress", "POLICY", "default (no private networks) or open",
                                    false, "", egress_policy}},
                       .words = {"ORG"},

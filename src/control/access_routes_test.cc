@@ -226,9 +226,10 @@ TEST_CASE_FIXTURE(Routes, "an org's admin cannot lift its own limits nor see ano
 
 TEST_CASE_FIXTURE(Routes, "org settings that are wrong change nothing") {
   see("acme");
-  for (const auto* body : {"", "[]", "{\"concurrent_jobs\":-1}", "{\"concurrent_jobs\":\"3\"}",
-                           "{\"jobs_per_minute\":1e400}", "{\"egress\":\"closed\"}",
-                           "{\"org\":\"globex\"}", "{\"concurrent_jobs\":1,\"egres\":\"open\"}"}) {
+  for (const auto* body :
+       {"", "[]", "{\"concurrent_jobs\":-1}", "{\"concurrent_jobs\":\"3\"}",
+        "{\"jobs_per_minute\":1e400}", "{\"egress\":\"closed\"}", "{\"org\":\"globex\"}",
+        "{\"log_bytes_max\":1}", "{\"concurrent_jobs\":1,\"egres\":\"open\"}"}) {
     CHECK_EQ(status("PUT", "/api/v1/orgs/acme", admin, body), 400);
   }
   CHECK_EQ(status("PUT", "/api/v1/orgs/..%2fx", admin, "{\"concurrent_jobs\":1}"), 400);

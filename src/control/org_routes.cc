@@ -22,13 +22,12 @@ struct NumberField {
   int64_t OrgLimits::* limit;
   int64_t max;
 };
-constexpr std::array<NumberField, 5> kNumbers = {{
+constexpr std::array<NumberField, 4> kNumbers = {{
     {"jobs_per_minute", &OrgSettings::jobs_per_minute, &OrgLimits::jobs_per_minute, kJobsMax},
     {"concurrent_jobs", &OrgSettings::concurrent_jobs, &OrgLimits::concurrent_jobs, kJobsMax},
     {"cache_bytes_max", &OrgSettings::cache_bytes_max, &OrgLimits::cache_bytes_max, kBytesMax},
     {"registry_bytes_max", &OrgSettings::registry_bytes_max, &OrgLimits::registry_bytes_max,
      kBytesMax},
-    {"log_bytes_max", &OrgSettings::log_bytes_max, &OrgLimits::log_bytes_max, kBytesMax},
 }};
 
 json::object to_json(const Org& org) {
@@ -53,7 +52,7 @@ Result<Edit> parse_edit(std::string_view body, std::string_view org) {
   // `org`, `defaults` and `created_at` are as GET shows them, so that its answer can be sent back.
   TRY(refuse_unknown_fields(
       object, {"jobs_per_minute", "concurrent_jobs", "cache_bytes_max", "registry_bytes_max",
-               "log_bytes_max", "egress", "org", "defaults", "created_at"}));
+               "egress", "org", "defaults", "created_at"}));
   const auto name = TRY(find_text(object, "org"));
   if (name && !equal_ignoring_case(*name, org)) {
     return fail(Code::bad_request, "field 'org' is not the org of the path");

@@ -9,6 +9,7 @@ namespace nimbus::control {
 namespace {
 
 // `key` is the name in lower case. A setting that is NULL follows the installation's default.
+// log_bytes_max is written and read no more.
 constexpr std::string_view kOrgs = R"sql(
 CREATE TABLE orgs (
   key TEXT PRIMARY KEY,
@@ -25,14 +26,13 @@ CREATE TABLE orgs (
 
 constexpr std::string_view kColumns =
     "name, created_us, jobs_per_minute, concurrent_jobs, cache_bytes_max, registry_bytes_max, "
-    "log_bytes_max, egress";
+    "egress";
 
 OrgLimits over(OrgLimits limits, const OrgSettings& settings) {
   limits.jobs_per_minute = settings.jobs_per_minute.value_or(limits.jobs_per_minute);
   limits.concurrent_jobs = settings.concurrent_jobs.value_or(limits.concurrent_jobs);
   limits.cache_bytes_max = settings.cache_bytes_max.value_or(limits.cache_bytes_max);
   limits.registry_bytes_max = settings.registry_bytes_max.value_or(limits.registry_bytes_max);
-  limits.log_bytes_max = settings.log_bytes_max.value_or(limits.log_bytes_max);
   limits.egress = settings.egress.value_or(limits.egress);
   return limits;
 }
@@ -50,7 +50,6 @@ std::string describe(const OrgSettings& settings) {
   add("concurrent_jobs", number(settings.concurrent_jobs));
   add("cache_bytes_max", number(settings.cache_bytes_max));
   add("registry_bytes_max", number(settings.registry_bytes_max));
-  add("log_bytes_max", number(settings.log_bytes_max));
   add("egress", settings.egress ? std::string(to_string(*settings.egress)) : "as configured");
   return text;
 }
@@ -82,8 +81,7 @@ Org OrgStore::make(const db::Row& row) const {
   org.settings.concurrent_jobs = row.find_integer(3);
   org.settings.cache_bytes_max = row.find_integer(4);
   org.settings.registry_bytes_max = row.find_integer(5);
-  org.settings.log_bytes_max = row.find_integer(6);
-  if (const auto egress = row.find_text(7)) org.settings.egress = find_egress(*egress);
+  if (const auto egress = row.find_text(6)) org.settings.egress = find_egress(*egress);
   org.limits = over(defaults_, org.settings);
   return org;
 }
@@ -160,9 +158,9 @@ Task<Result<Org>> OrgStore::change(std::string name, std::function<void(OrgSetti
     if (to.egress) egress = to_string(*to.egress);
     TRY(
         tx.run("UPDATE orgs SET jobs_per_minute = $1, concurrent_jobs = $2, cache_bytes_max = $3, "
-               "registry_bytes_max = $4, log_bytes_max = $5, egress = $6 WHERE key = $7",
+               "registry_bytes_max = $4, egress = $5 WHERE key = $6",
                to.jobs_per_minute, to.concurrent_jobs, to.cache_bytes_max, to.registry_bytes_max,
-               to.log_bytes_max, egress, to_lower(stored)));
+               egress, to_lower(stored)));
     TRY(access::audit(tx, now, {by, "org changed", stored, stored, describe(to)}));
     org->limits = over(defaults_, to);
     return std::move(*org);

@@ -32,7 +32,6 @@ struct OrgLimits {
   int64_t concurrent_jobs = 20;
   int64_t cache_bytes_max = int64_t{50} << 30;
   int64_t registry_bytes_max = int64_t{100} << 30;
-  int64_t log_bytes_max = int64_t{50} << 30;
   Egress egress = Egress::restricted;
 };
 
@@ -42,7 +41,6 @@ struct OrgSettings {
   std::optional<int64_t> concurrent_jobs;
   std::optional<int64_t> cache_bytes_max;
   std::optional<int64_t> registry_bytes_max;
-  std::optional<int64_t> log_bytes_max;
   std::optional<Egress> egress;
 };
 

@@ -381,7 +381,6 @@ export interface Org {
   concurrent_jobs: number;
   cache_bytes_max: number;
   registry_bytes_max: number;
-  log_bytes_max: number;
   egress: 'default' | 'open';
   /** Which of these follow the installation's defaults. */
   defaults: string[];
@@ -396,7 +395,6 @@ export interface OrgSettings {
   concurrent_jobs?: number | null;
   cache_bytes_max?: number | null;
   registry_bytes_max?: number | null;
-  log_bytes_max?: number | null;
   egress?: 'default' | 'open' | null;
 }
 
@@ -414,6 +412,106 @@ export interface AuditEntry {
 export interface AuditList {
   items: AuditEntry[];
   next_cursor: string | null;
+}
+
+export interface Repository {
+  /** ORG/NAME, or mirror:NAME/… of a mirrored one. */
+  repository: string;
+  org: string;
+  tags: number;
+  manifests: number;
+  /** Distinct ones, manifests included. */
+  blobs: number;
+  /** Of those blobs. */
+  bytes: number;
+  created_at: string;
+  pushed_at: string | null;
+  pulled_at: string | null;
+}
+
+export interface CacheEntry {
+  id: number;
+  org: string;
+  /** Empty: the whole org's. */
+  repo: string;
+  kind: 'actions' | 'plain';
+  /** The scope that it lies in. */
+  ref: string;
+  key: string;
+  version: string;
+  size_bytes: number;
+  digest: string;
+  created_at: string;
+  last_used_at: string;
+  writer: {
+    by: string;
+    repo: string;
+    ref: string;
+    event: string;
+    trust: 'branch' | 'pull_request' | 'fork' | 'unproven' | 'native' | 'operator';
+  };
+}
+
+export interface CacheEntryList {
+  items: CacheEntry[];
+  next_cursor: string | null;
+}
+
+export interface CacheUsageList {
+  items: CacheUsage[];
+  next_cursor: string | null;
+}
+
+export interface CacheUsage {
+  org: string;
+  repo: string;
+  size_bytes: number;
+  blobs: number;
+  entries: number;
+}
+
+export interface CachePurge {
+  deleted: number;
+  size_bytes: number;
+}
+
+export interface RepositoryList {
+  items: Repository[];
+  next_cursor: string | null;
+}
+
+export interface RepositoryUsage {
+  org: string;
+  bytes: number;
+  blobs: number;
+}
+
+export interface RepositoryUsageList {
+  items: RepositoryUsage[];
+  next_cursor: string | null;
+}
+
+export interface Purged {
+  repository: string;
+  tags: number;
+  manifests: number;
+  blobs: number;
+}
+
+export interface RegistryToken {
+  token: string;
+  access_token: string;
+  /** Seconds. */
+  expires_in: number;
+  issued_at: string;
+}
+
+export interface RegistryErrors {
+  errors: {
+    code: string;
+    message: string;
+    detail?: Record<string, unknown>;
+  }[];
 }
 
 export interface OrgList {

@@ -39,3 +39,34 @@ TEST_CASE("a value is judged by its schema") {
            std::vector<std::string>{"/disk_mb: is missing", "/cpus: is below the minimum",
                                     "/memory_mb: is of the wrong type", "/more: is not described"});
 }
+
+TEST_CASE("what the doors of the API answer before a handler runs is described") {
+  const json::value document = json::parse(api::openapi_json());
+  for (const auto& [path, operations] : document.at("paths").as_object()) {
+    if (!path.starts_with("/api/v1/")) continue;
+    for (const auto& [method, operation] : operations.as_object()) {
+      const auto& responses = operation.at("responses").as_object();
+      // An unknown query parameter.
+      CHECK_MESSAGE(responses.contains("400"), method, " ", path);
+      const json::value* security = operation.as_object().if_contains("security");
+      const bool own_session = path == "/api/v1/session";  // its cookie is of one kind
+      // A credential that is real and of another kind.
+      if (security == nullptr || security->as_array().empty() || own_session) continue;
+      CHECK_MESSAGE(responses.contains("403"), method, " ", path);
+    }
+  }
+}
+
+TEST_CASE("a route that takes an org in its body says what another's gets, and what is too large") {
+  const json::value document = json::parse(api::openapi_json());
+  const json::object& paths = document.at("paths").as_object();
+  const auto answers = [&](std::string_view method, std::string_view path) {
+    return paths.at(path).at(method).at("responses").as_object();
+  };
+  CHECK(answers("post", "/api/v1/jobs").contains("404"));
+  CHECK(answers("post", "/api/v1/jobs").contains("413"));
+  CHECK(answers("put", "/api/v1/orgs/{org}").contains("404"));
+  CHECK(answers("post", "/api/v1/tokens").contains("404"));
+  for (const char* path : {"/v1/logs", "/v1/traces", "/v1/metrics"})
+    CHECK(answers("post", path).contains("403"));
+}

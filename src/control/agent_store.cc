@@ -117,6 +117,12 @@ std::string_view to_string(AgentState state) {
   return "offline";
 }
 
+Result<bool> takes_work_in(db::Transaction& tx, const model::AgentId& id) {
+  const auto row = TRY(tx.find(
+      "SELECT id FROM agents WHERE id = $1 AND draining = 0 AND revoked_us IS NULL", id.value));
+  return row.has_value();
+}
+
 AgentState Agent::state(Time now) const {
   if (revoked_at) return AgentState::revoked;
   if (!last_seen_at || now - *last_seen_at >= kAgentOfflineAfter) return AgentState::offline;
@@ -263,6 +269,7 @@ Task<Result<Agent>> AgentStore::set_draining(model::AgentId id, bool draining, s
   agent = merged(std::move(agent));
   Memory& memory = memory_[id.value];
   if (memory.seen) memory.seen->draining = draining;
+  if (draining && on_barred_) on_barred_(agent.id);
   tell(agent);
   co_return agent;
 }
@@ -289,6 +296,7 @@ Task<Result<Agent>> AgentStore::revoke(model::AgentId id, std::string by) {
   auto agent = co_await database_.write<Agent>(std::move(work));
   tokens_.forget();
   if (!agent) co_return fail(agent.error());
+  if (on_barred_) on_barred_(agent->id);
   tell(*agent);
   memory_.erase(id.value);
   co_return *agent;

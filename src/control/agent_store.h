@@ -72,6 +72,9 @@ struct Enrolled {
   Secret credential;
 };
 
+// Whether the agent may be given new work: there is one, not draining and not revoked.
+Result<bool> takes_work_in(db::Transaction& tx, const model::AgentId& id);
+
 class AgentStore {
  public:
   using OnChange = std::function<void(model::AgentId)>;
@@ -81,6 +84,9 @@ class AgentStore {
   // Called on the loop after an agent changed in a way people see: enrolled, state, slots, warm,
   // version. Not for every poll.
   void on_change(OnChange call) { on_change_ = std::move(call); }
+
+  // Called on the loop when an agent is to get no new work any more: drained or revoked.
+  void on_barred(OnChange call) { on_barred_ = std::move(call); }
 
   // Spends the enrolment token with this hash (Caller::credential) and makes the agent.
   // unauthenticated: the token was spent meanwhile.
@@ -119,6 +125,7 @@ class AgentStore {
   Random& random_;
   std::unordered_map<std::string, Memory> memory_;
   OnChange on_change_;
+  OnChange on_barred_;
 };
 
 }  // namespace nimbus::control

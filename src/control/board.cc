@@ -109,11 +109,7 @@ void Board::leave(const std::shared_ptr<Waiter>& waiter) {
 }
 
 Task<std::vector<Pick>> Board::await_picks(std::string agent, Room room, Duration wait) {
-  for (const auto& waiter : waiting_) {
-    if (waiter->agent != agent) continue;
-    waiter->room.slots = 0;
-    waiter->ready.notify_all();
-  }
+  turn_away(agent);
   if (stopped_) co_return std::vector<Pick>();
   std::vector<Pick> picks = queue_.pick(room, clock_.now());
   if (!picks.empty() || wait <= Duration(0)) co_return picks;
@@ -121,6 +117,14 @@ Task<std::vector<Pick>> Board::await_picks(std::string agent, Room room, Duratio
   const Waiting place(*this, waiter);
   co_await waiter->ready.wait(wait);
   co_return std::exchange(waiter->picks, {});
+}
+
+void Board::turn_away(std::string_view agent) {
+  for (const auto& waiter : waiting_) {
+    if (waiter->agent != agent) continue;
+    waiter->room.slots = 0;
+    waiter->ready.notify_all();
+  }
 }
 
 void Board::stop() {

@@ -49,6 +49,8 @@ class Board {
   // Jobs for an agent, picked now or as soon as there are any; empty after `wait`, or at once when
   // the same agent asks again (the older request's connection is taken for dead).
   Task<std::vector<Pick>> await_picks(std::string agent, Room room, Duration wait);
+  // The agent is to get no more work: its open request is answered now, with nothing.
+  void turn_away(std::string_view agent);
   size_t waiting_agents() const { return waiting_.size(); }
   // The process ends: who waits (for work, for a cancel, for events) is answered now, and so is who
   // still asks.

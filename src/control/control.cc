@@ -124,6 +124,9 @@ void Control::follow_stores() {
     if (*stopped) return;
     parts_.loop.spawn(follow_limits(std::move(org), stopped), "org limits");
   });
+  parts_.agents.on_barred([this, stopped = stopped_](const model::AgentId& id) {
+    if (!*stopped) board_.turn_away(id.value);
+  });
   parts_.agents.on_change([this, stopped = stopped_](model::AgentId id) {
     if (*stopped || !board_.events().has_subscribers()) return;
     parts_.loop.spawn(publish_agent(std::move(id), stopped), "agent event");

@@ -6,6 +6,7 @@
 #include "access/audit.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "control/agent_store.h"
 
 namespace nimbus::control {
 namespace {
@@ -127,7 +128,7 @@ Assignment LeaseBook::assignment(Leased leased, Time now, Time expires_at) const
 struct LeaseBook::Granted {
   std::vector<std::pair<Pick, Leased>> jobs;
   std::vector<Pick> gone;  // no longer queued
-  std::vector<Pick> held;  // no token was left
+  std::vector<Pick> held;  // no token was left, or the agent takes no work any more
   std::vector<std::pair<std::string, access::Bucket>> buckets;
 };
 
@@ -139,7 +140,12 @@ Task<Result<std::vector<Assignment>>> LeaseBook::grant(std::string agent, std::v
   std::function<Result<Granted>(db::Transaction&)> work =
       [orgs, claim](db::Transaction& tx) -> Result<Granted> {
     Granted granted;
+    const bool takes_work = TRY(takes_work_in(tx, {claim.agent}));
     for (const OrgPicks& org : orgs) {
+      if (!takes_work) {
+        granted.held.insert(granted.held.end(), org.picks.begin(), org.picks.end());
+        continue;
+      }
       auto allowed = static_cast<int>(org.picks.size());
       if (org.rate.capacity > 0) {
         const auto taken = TRY(take_tokens(tx, org.org, org.rate, allowed, claim.now));

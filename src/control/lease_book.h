@@ -79,7 +79,8 @@ class LeaseBook {
   explicit LeaseBook(Parts parts);
 
   // Grants what the board picked for `agent`; fewer when a job is no longer queued or its org's
-  // bucket, as the database has it, is empty. On an error every pick is queued as before.
+  // bucket, as the database has it, is empty, none when the agent has been drained or revoked since
+  // it asked. On an error every pick is queued as before.
   Task<Result<std::vector<Assignment>>> grant(std::string agent, std::vector<Pick> picks);
   // Leases granted to `agent` that it has never mentioned, other than `running`: the answer that
   // carried them was lost. The same assignments again, with the same fences.

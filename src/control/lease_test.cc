@@ -400,6 +400,72 @@ TEST_CASE_FIXTURE(LongPolls, "an agent that asks again takes over from its older
   CHECK_EQ(control->board().waiting_agents(), 0);
 }
 
+namespace {
+
+// What operators and orderers do, one call after the other, once an agent waits.
+Task<void> call_once_waiting(ControlFixture& fixture, std::vector<net::Request> requests,
+                             std::vector<int>& statuses) {
+  for (net::Request& request : requests) {
+    OpenCall call;
+    const size_t waiting = statuses.empty() ? 1 : 0;
+    co_await once_waiting(fixture, waiting, std::move(request), call);
+    statuses.push_back(call.response->status);
+  }
+}
+
+struct BarredAgent : LongPolls {
+  OpenCall asked;
+  std::vector<int> statuses;
+  net::Request order() {
+    return request("POST", "/api/v1/jobs", admin,
+                   R"({"org":"acme","repo":"app","command":["true"]})");
+  }
+  // The agent waits, `bar` happens, then a job comes.
+  void bar(net::Request bar) {
+    open(waiting_poll(agent), asked);
+    std::vector<net::Request> requests;
+    requests.push_back(std::move(bar));
+    requests.push_back(order());
+    loop.spawn(call_once_waiting(*this, std::move(requests), statuses), "bar, then order");
+    loop.run();
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(BarredAgent, "an agent that is revoked while it waits gets no job") {
+  bar(request("DELETE", "/api/v1/agents/" + agent.id, admin));
+  CHECK_EQ(statuses, std::vector<int>{204, 201});
+  CHECK_EQ(asked.response->status, 204);
+  CHECK_EQ(state(1), "queued");
+  CHECK_EQ(poll(agent).status, 401);
+  CHECK_EQ(assigned(poll(other)), std::vector<int64_t>{1});
+}
+
+TEST_CASE_FIXTURE(BarredAgent, "an agent that is drained while it waits gets no more jobs") {
+  bar(request("POST", "/api/v1/agents/" + agent.id + "/drain", admin));
+  CHECK_EQ(statuses, std::vector<int>{202, 201});
+  CHECK_EQ(asked.response->status, 204);
+  CHECK_EQ(state(1), "queued");
+  CHECK_EQ(assigned(poll(other)), std::vector<int64_t>{1});
+}
+
+TEST_CASE_FIXTURE(BarredAgent,
+                  "a job picked for an agent that was drained meanwhile stays queued") {
+  const std::string id = agent.id;
+  const auto drain_behind_the_board = [&](db::Transaction& tx) -> Result<void> {
+    TRY(tx.run("UPDATE agents SET draining = 1 WHERE id = $1", id));
+    return {};
+  };
+  poll(agent);  // this process has seen it, and does not look again for a while
+  REQUIRE(database->write_now(drain_behind_the_board));
+  const int64_t job = queue_job();
+  CHECK_EQ(poll(agent).status, 204);
+  CHECK_EQ(state(job), "queued");
+  CHECK_EQ(this->job(job).number("tries"), 0);
+  CHECK_EQ(assigned(poll(other)), std::vector<int64_t>{job});
+}
+
 TEST_CASE_FIXTURE(LongPolls, "stopping answers the agents that wait and hands out nothing more") {
   OpenCall first;
   open(waiting_poll(agent), first);

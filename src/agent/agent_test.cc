@@ -319,20 +319,37 @@ TEST_CASE("a cancelled job whose guest does not end it loses its VM") {
   world.stop(life);
 }
 
-TEST_CASE("a VM that dies makes its job failed, with the console's last words in the log") {
+TEST_CASE(
+    "a VM that its job brought down makes it failed, with the console's last words in the log") {
   World world;
   world.play = [&](Guest& guest) -> Task<void> {
     (void)co_await guest.start();
     auto& machine = *world.host->machines.begin()->second;
     machine.write_console("Kernel panic - not syncing: Fatal exception\n");
-    machine.end({vm::Exit::Kind::killed, "signal 9 (SIGKILL)"});
+    machine.end({vm::Exit::Kind::crashed, "guest-reset"});
   };
   world.control.add_job(1);
   auto& life = world.begin_life();
   REQUIRE(world.wait_result(1, "failed"));
   CHECK_EQ(world.control.jobs[1].events.back().at("reason").as_string(),
-           "the VM ended: killed (signal 9 (SIGKILL))");
+           "the VM ended: crashed (guest-reset)");
   CHECK_NE(world.control.jobs[1].text("system").find("Kernel panic"), std::string::npos);
+  world.stop(life);
+}
+
+TEST_CASE("a VM that is killed from outside gives its started job back, for another try") {
+  World world;
+  world.play = [&](Guest& guest) -> Task<void> {
+    (void)co_await guest.start();
+    world.host->machines.begin()->second->end({vm::Exit::Kind::killed, "signal 9 (SIGKILL)"});
+  };
+  world.control.add_job(1);
+  auto& life = world.begin_life();
+  REQUIRE(world.wait_until([&] { return world.control.jobs[1].has_event("abandoned"); }));
+  const auto& event = world.control.jobs[1].events.back();
+  CHECK_EQ(event.at("reason").as_string(), "the VM ended: killed (signal 9 (SIGKILL))");
+  CHECK_FALSE(event.contains("result"));
+  CHECK_FALSE(event.contains("keeps_try"));
   world.stop(life);
 }
 
@@ -569,7 +586,7 @@ TEST_CASE("an agent that was revoked ends with the reason") {
   CHECK(life.outcome->error().code == Code::unauthenticated);
 }
 
-TEST_CASE("stopping ends a job that does not end by itself and says so") {
+TEST_CASE("stopping gives a job that does not end by itself back, for another try") {
   World world;
   bool running = false;
   world.play = [&](Guest& guest) -> Task<void> {
@@ -581,8 +598,12 @@ TEST_CASE("stopping ends a job that does not end by itself and says so") {
   auto& life = world.begin_life();
   REQUIRE(world.wait_until([&] { return running; }));
   world.stop(life);
-  CHECK_EQ(world.control.jobs[1].last_result(), "failed");
-  CHECK_EQ(world.control.jobs[1].events.back().at("reason").as_string(), "the agent was stopped");
+  CHECK_EQ(world.machines_alive(), 0);
+  const auto& event = world.control.jobs[1].events.back();
+  CHECK_EQ(event.at("type").as_string(), "abandoned");
+  CHECK_EQ(event.at("reason").as_string(), "the agent was stopped");
+  CHECK_FALSE(event.contains("result"));
+  CHECK_FALSE(event.contains("keeps_try"));
 }
 
 TEST_CASE("the gateway forwards with the job token and nothing else of the guest's") {

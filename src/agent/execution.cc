@@ -224,8 +224,9 @@ std::optional<Verdict> Execution::find_verdict(Duration now, Gateway& gateway) {
   if (cancelled_ && (exit_ || !given_ || past(kill_at_))) {
     return finished(JobResult::cancelled, "cancelled");
   }
+  // Whoever stops the agent may have ended its VMs in the same breath.
+  if (stop_at_ && (!given_ || (exit_ && !started_))) return given_back("the agent is stopping");
   if (exit_) return died();
-  if (stop_at_ && !given_) return given_back("the agent is stopping");
   if (past(boot_deadline_) && !started_ && (given_ || !gateway.parked())) {
     return Verdict{Verdict::Kind::abandoned, {}, {}, "the guest did not start in time", false};
   }
@@ -235,7 +236,7 @@ std::optional<Verdict> Execution::find_verdict(Duration now, Gateway& gateway) {
   }
   if (past(stop_at_)) {
     if (!started_) return given_back("the agent is stopping");
-    return finished(JobResult::failed, "the agent was stopped");
+    return Verdict{Verdict::Kind::abandoned, {}, {}, "the agent was stopped", false};
   }
   return std::nullopt;
 }
@@ -255,11 +256,15 @@ Duration Execution::next_deadline(Duration now, const Gateway& gateway) const {
   return std::max(until, now + std::chrono::milliseconds(1));
 }
 
+// A job can make its guest power off or panic; that its monitor is gone is the host's doing, and no
+// reason to hold against the job.
 Verdict Execution::died() const {
   std::string how = "the VM ended: " + std::string(vm::to_string(exit_->kind));
   if (!exit_->detail.empty()) how += " (" + exit_->detail + ")";
-  if (!started_) return Verdict{Verdict::Kind::abandoned, {}, {}, how, false};
-  return Verdict{Verdict::Kind::finished, model::JobResult::failed, {}, how, false};
+  const bool by_job =
+      exit_->kind == vm::Exit::Kind::powered_off || exit_->kind == vm::Exit::Kind::crashed;
+  const auto kind = started_ && by_job ? Verdict::Kind::finished : Verdict::Kind::abandoned;
+  return Verdict{kind, model::JobResult::failed, {}, how, false};
 }
 
 void Execution::stop_by(Duration steady) {

@@ -45,7 +45,7 @@ struct ExecutionContext {
 struct Verdict {
   enum class Kind {
     finished,   // with a result
-    abandoned,  // it never started, another host may try
+    abandoned,  // not by its own doing: control gives it another try while it has one
     stale,      // it is somebody else's now; nothing is reported
   };
   Kind kind = Kind::finished;
@@ -85,7 +85,7 @@ class Execution : public std::enable_shared_from_this<Execution> {
   // A job of which nothing has run goes back into the queue and loses no try.
   static Verdict given_back(std::string reason);
   // The agent is stopping: a job whose guest has not taken it is given back now, one that runs has
-  // until then to end by itself.
+  // until then to end by itself, and is abandoned.
   void stop_by(Duration steady);
   // Called once, when nothing is left to do.
   std::function<void()> on_done;

@@ -78,7 +78,6 @@ Task<void> Agent::State::recover_execution(JournaledExecution row, std::set<int>
       co_return;
     }
     verdict.reason = "the agent restarted and the VM was gone";
-    if (before.started) verdict.kind = Verdict::Kind::finished;
   }
   parts.loop.spawn(execution->conclude(std::move(verdict), ""), "conclude");
 }

@@ -305,12 +305,8 @@ Task<void> Slot::run_assigned() {
 Task<void> Slot::run_adopted() {
   const auto execution = std::move(adopted_);
   if (auto opened = co_await open_gateway(); !opened) {
-    Verdict lost{Verdict::Kind::finished,
-                 model::JobResult::failed,
-                 {},
-                 "the agent restarted: " + opened.error().message,
-                 false};
-    co_await finish(execution, std::move(lost));
+    Verdict verdict = abandoned("the agent restarted: " + opened.error().message);
+    co_await finish(execution, std::move(verdict));
     co_return;
   }
   Verdict verdict = co_await execution->run(machine_, *gateway_, image_);

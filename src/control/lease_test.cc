@@ -226,6 +226,22 @@ TEST_CASE_FIXTURE(Leases,
   CHECK_EQ(job(id).number("tries"), 1);
 }
 
+TEST_CASE_FIXTURE(Leases,
+                  "a started execution that is abandoned ends its job when it has no try left") {
+  const std::string stopped = ",\"reason\":\"the agent was stopped\"";
+  const int64_t native = queue_job("acme", ",\"retries\":0");
+  const int64_t github = send("queued", 1).number("job");
+  poll(agent, 2);
+  for (const int64_t id : {native, github}) {
+    report(agent, id, 1, 1, "started");
+    CHECK_EQ(report(agent, id, 1, 2, "abandoned", stopped).status, 202);
+    CHECK_EQ(state(id), "lost");
+  }
+  CHECK_EQ(job(native).text("reason"), "the agent was stopped; no tries left (1 of 1)");
+  CHECK_EQ(job(github).text("reason"),
+           "the agent was stopped; a GitHub job that has started cannot run again");
+}
+
 TEST_CASE_FIXTURE(Leases, "an agent whose host restarted loses its leases at once") {
   const int64_t id = queue_job();
   CHECK_EQ(assigned(poll(agent, 1, ",\"boot_id\":\"a\"")).size(), 1);

@@ -21,6 +21,10 @@ constexpr Duration kIdlePoll = std::chrono::seconds(10);  // says that we are he
 constexpr size_t kTakenJobsMax = 4096;
 constexpr size_t kResolvConfBytesMax = size_t{64} * 1024;
 constexpr size_t kCredentialBytesMax = size_t{64} * 1024;
+constexpr const char* kCredentialFile = "/credential";  // in the agent's directory
+constexpr std::string_view kHowToEnroll =
+    "make a token with `nimbus agent enroll`, set agent.enrollment_token to it and start the agent "
+    "again; `nimbus up` enrols its own agent when it is started again";
 
 std::string host_name() {
   utsname host{};
@@ -147,21 +151,26 @@ Task<Result<void>> Agent::State::find_facts() {
 }
 
 Task<Result<void>> Agent::State::find_credential() {
-  const std::string path = options.directory + "/credential";
-  auto known = read_credential(path);
+  auto known = read_credential(options.directory + kCredentialFile);
   if (known) {
     execution_context.credential = std::move(*known);
     co_return Result<void>{};
   }
   if (options.enrollment_token.empty()) {
     co_return fail(Code::unauthenticated, "this agent is not enrolled with " + options.server,
-                   "make a token with nimbus agent enroll and start the agent with it");
+                   std::string(kHowToEnroll));
   }
+  co_return co_await enroll();
+}
+
+// Spends the enrolment token for a credential that takes the place of any older one.
+Task<Result<void>> Agent::State::enroll() {
   Duration pause = options.retry_first;
   for (;;) {
     auto enrolled = co_await control.enroll(options.enrollment_token, facts);
     if (enrolled) {
-      CO_TRY(write_credential(path, *enrolled));
+      options.enrollment_token = Secret();
+      CO_TRY(write_credential(options.directory + kCredentialFile, *enrolled));
       execution_context.credential = std::move(*enrolled);
       co_return Result<void>{};
     }
@@ -172,6 +181,27 @@ Task<Result<void>> Agent::State::find_credential() {
     (void)co_await changed.wait(pause);
     pause = std::min(pause * 2, options.retry_max);
   }
+}
+
+// After the server refused the credential; false, and `refused` says why, when that stands. What
+// ran under the old credential has lost its lease and finds out by itself.
+Task<bool> Agent::State::enroll_anew(Error refusal) {
+  std::string attempt;
+  if (!options.enrollment_token.empty()) {
+    log_warn("the server refuses this agent's credential; enrolling anew",
+             {{"agent", execution_context.credential.id.value}, {"reason", refusal.message}});
+    const auto enrolled = co_await enroll();
+    if (enrolled) {
+      log_info("enrolled anew", {{"agent", execution_context.credential.id.value}});
+      co_return true;
+    }
+    attempt = "; " + enrolled.error().message;
+  }
+  refused = std::move(refusal).in("asking " + options.server + " for jobs");
+  refused->message += attempt;
+  refused->hint = kHowToEnroll;
+  changed.notify_all();
+  co_return false;
 }
 
 // --- work ----------------------------------------------------------------------------------------
@@ -207,9 +237,8 @@ Task<void> Agent::State::poll(std::shared_ptr<State>) {
     status.detail = answer.error().message;
     if (answer.error().code == Code::unauthenticated || answer.error().code == Code::forbidden ||
         answer.error().code == Code::not_found) {
-      refused = std::move(answer.error()).in("asking " + options.server + " for jobs");
-      changed.notify_all();
-      co_return;
+      if (!co_await enroll_anew(std::move(answer.error()))) co_return;
+      continue;
     }
     log_warn("server does not answer", {{"reason", answer.error().message}});
     (void)co_await changed.wait(pause);

@@ -50,8 +50,8 @@ class Agent {
                                              ImageLookup images);
   ~Agent();
 
-  // Until `stop` has taken effect. unauthenticated: there is no credential and none to be had, or
-  // it was revoked; unavailable: no VM can be started here.
+  // Until `stop` has taken effect. unauthenticated: there is no credential that the server takes,
+  // and no enrolment token for another one; unavailable: no VM can be started here.
   Task<Result<void>> run();
   // Takes no new jobs; those that run may end within `patience`, then they are ended. VMs that wait
   // are removed at once. Idempotent.

@@ -57,6 +57,8 @@ struct Agent::State : std::enable_shared_from_this<State> {
   Task<Result<void>> run();
   Task<Result<void>> find_facts();
   Task<Result<void>> find_credential();
+  Task<Result<void>> enroll();
+  Task<bool> enroll_anew(Error refusal);
   Task<Result<void>> recover();
   Task<void> recover_execution(JournaledExecution row, std::set<int>& kept);
   Task<void> destroy_stray(int slot, std::string identity);

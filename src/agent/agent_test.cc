@@ -10,6 +10,7 @@
 #include "agent/fake_control.h"
 #include "agent/fake_places.h"
 #include "base/log.h"
+#include "os/atomic_file.h"
 #include "vm/fake_vm.h"
 
 using namespace nimbus;
@@ -573,6 +574,40 @@ TEST_CASE("two agents cannot share a directory") {
   REQUIRE_FALSE(second);
   CHECK(second.error().code == Code::conflict);
   world.stop(life);
+}
+
+TEST_CASE("an agent whose credential is refused enrols anew with the token it has") {
+  World world;
+  const std::string file = world.directory + "/credential";
+  REQUIRE(os::write_file_atomically(file, R"({"id":"agent-old","credential":"revoked"})", 0600));
+  world.control.add_job(1);
+  auto& life = world.begin_life();
+  REQUIRE(world.wait_result(1, "succeeded"));
+  CHECK_EQ(world.control.enrolled, 1);
+  CHECK_NE(os::read_file(file, 4096).value().find(R"("credential":"secret")"), std::string::npos);
+  world.control.revoked = true;  // its token is spent: once is all
+  world.control.notify();
+  REQUIRE(world.wait_until([&] { return life.outcome.has_value(); }));
+  CHECK_EQ(world.control.enrolled, 1);
+}
+
+TEST_CASE("an agent whose credential and token are refused says what to do") {
+  World world;
+  bool has_token = false;
+  SUBCASE("with no token") {}
+  SUBCASE("with one that was spent before") { has_token = true; }
+  world.options.enrollment_token = Secret(has_token ? "spent" : "");
+  REQUIRE(os::write_file_atomically(world.directory + "/credential",
+                                    R"({"id":"agent-old","credential":"revoked"})", 0600));
+  auto& life = world.begin_life();
+  REQUIRE(world.wait_until([&] { return life.outcome.has_value(); }));
+  REQUIRE_FALSE(*life.outcome);
+  const Error& error = life.outcome->error();
+  CHECK(error.code == Code::unauthenticated);
+  CHECK_NE(error.message.find("revoked"), std::string::npos);
+  CHECK_EQ(error.message.find("no such token") != std::string::npos, has_token);
+  CHECK_NE(error.hint.find("nimbus agent enroll"), std::string::npos);
+  CHECK_NE(error.hint.find("agent.enrollment_token"), std::string::npos);
 }
 
 TEST_CASE("an agent that was revoked ends with the reason") {

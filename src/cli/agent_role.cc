@@ -94,6 +94,7 @@ Task<void> AgentRole::run() {
   stopped_ = true;
   if (!ended) {
     failure_ = ended.error().message;
+    if (!ended.error().hint.empty()) failure_ += "; " + ended.error().hint;
     log_error("the agent ended", ended.error());
   }
 }

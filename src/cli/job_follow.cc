@@ -1,6 +1,7 @@
 #include "cli/job_follow.h"
 
 #include <boost/json.hpp>
+#include <charconv>
 
 #include "base/json.h"
 #include "model/job.h"
@@ -17,6 +18,18 @@ constexpr int kTriesAfterTheEnd = 5;     // for the rest of an ended job's log
 constexpr auto kWaitingPoll = std::chrono::seconds(2);
 
 std::string job_path(int64_t job) { return "/api/v1/jobs/" + std::to_string(job); }
+
+// A command that a signal ended has no exit code; its reason begins as guest/job.cc words it.
+std::optional<int> find_signal(std::string_view reason) {
+  constexpr std::string_view kBegin = "killed by signal ";
+  constexpr int kSignalMax = 64;
+  if (!reason.starts_with(kBegin)) return std::nullopt;
+  reason.remove_prefix(kBegin.size());
+  int number = 0;
+  const auto [end, error] = std::from_chars(reason.data(), reason.data() + reason.size(), number);
+  if (error != std::errc() || number < 1 || number > kSignalMax) return std::nullopt;
+  return number;
+}
 
 bool is_final(std::string_view state) {
   const auto known = model::find_job_state(state);
@@ -160,7 +173,8 @@ int exit_status(const JobEnd& end) {
   if (end.exit_code && *end.exit_code > 0 && *end.exit_code < 256) {
     return static_cast<int>(*end.exit_code);
   }
-  return kExitFailed;
+  const auto signal = end.state == "failed" ? find_signal(end.reason) : std::nullopt;
+  return signal && !end.exit_code ? kExitSignalled + *signal : kExitFailed;
 }
 
 Task<Result<JobEnd>> follow_job(ApiClient& api, Follow follow) {

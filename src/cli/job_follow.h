@@ -14,6 +14,7 @@ namespace nimbus::cli {
 
 constexpr int kExitTimedOut = 124;   // as timeout(1)
 constexpr int kExitCancelled = 130;  // as a shell after Ctrl-C
+constexpr int kExitSignalled = 128;  // and the signal's number, as a shell
 
 struct LogLine {
   std::string ts;
@@ -33,8 +34,8 @@ struct JobEnd {
   int64_t fence = 0;    // of its latest execution
   int64_t missing = 0;  // lines that the server knows to be lost
 };
-// The job's own exit status: its exit code, 124 when it timed out, 130 when it was cancelled,
-// else 1.
+// The job's own exit status as a shell tells it: its exit code, 128 and the number of the signal
+// that ended it, 124 when it timed out, 130 when it was cancelled, else 1.
 int exit_status(const JobEnd& end);
 
 struct Follow {

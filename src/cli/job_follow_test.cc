@@ -150,6 +150,19 @@ TEST_CASE("the exit status is the job's own") {
   CHECK(exit_status(ended("lost", std::nullopt)) == 1);
 }
 
+TEST_CASE("a job that a signal ended has the exit status that a shell would give") {
+  JobEnd end = ended("failed", std::nullopt);
+  end.reason = "killed by signal 9 (SIGKILL)";
+  CHECK(exit_status(end) == 137);
+  end.reason = "killed by signal 34 (signal 34)";
+  CHECK(exit_status(end) == 162);
+  for (const char* other :
+       {"killed by signal 0", "killed by signal 999", "killed by signal x", ""}) {
+    end.reason = other;
+    CHECK(exit_status(end) == 1);
+  }
+}
+
 TEST_CASE("a line that is not one is refused") {
   CHECK(parse_log_line(R"({"seq":1,"stream":"stdout","text":"x"})").has_value());
   for (const char* text : {"", "{}", R"({"seq":-1,"stream":"stdout","text":"x"})",

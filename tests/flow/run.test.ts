@@ -83,6 +83,7 @@ describe('jobs in microVMs', { skip: canBoot() }, () => {
     const job = await nimbus.finished(await detached('kill -9 $$'));
     assert.equal(job.state, 'failed');
     assert.match(job.reason, /killed by signal 9 \(SIGKILL\)/);
+    assert.equal((await run('kill -15 $$')).code, 128 + 15);
   });
 
   test('running out of memory is told from other failures', async () => {

@@ -8,6 +8,14 @@
 namespace nimbus::blob {
 namespace {
 
+constexpr std::string_view kFile = "file:";
+
+std::string directory_of_url(const std::string& url) {
+  std::string directory = url.substr(kFile.size());
+  if (directory.starts_with("//")) directory.erase(0, 2);
+  return directory;
+}
+
 Result<std::unique_ptr<Store>> open_disk(net::Loop& loop, std::string directory, bool owner) {
   return TRY(DiskStore::open_directory(loop, {.directory = std::move(directory), .owner = owner}));
 }
@@ -30,21 +38,27 @@ Result<std::unique_ptr<Store>> open_bucket(net::Loop& loop, const OpenStoreOptio
 
 }  // namespace
 
-Result<std::unique_ptr<Store>> open_store(net::Loop& loop, const OpenStoreOptions& options) {
-  constexpr std::string_view kFile = "file:";
-  if (options.url.empty()) return open_disk(loop, options.directory, options.owner);
-  if (options.url.starts_with(kFile)) {
-    std::string directory = options.url.substr(kFile.size());
-    if (directory.starts_with("//")) directory.erase(0, 2);
-    if (!directory.starts_with('/')) {
-      return fail(Code::bad_request, "blob.store '" + options.url + "' names no absolute path",
-                  "write it like file:/var/lib/nimbus/blobs");
-    }
-    return open_disk(loop, std::move(directory), options.owner);
+Result<void> check_store_url(const std::string& url) {
+  if (url.empty()) return {};
+  if (url.starts_with(kFile)) {
+    if (directory_of_url(url).starts_with('/')) return {};
+    return fail(Code::bad_request, "blob.store '" + url + "' names no absolute path",
+                "write it like file:/var/lib/nimbus/blobs");
   }
-  if (options.url.starts_with("s3:")) return open_bucket(loop, options);
-  return fail(Code::bad_request, "blob.store '" + options.url + "' is neither file: nor s3:",
+  if (url.starts_with("s3:")) {
+    TRY(parse_s3_url(url));
+    return {};
+  }
+  return fail(Code::bad_request, "blob.store '" + url + "' is neither file: nor s3:",
               "write it like file:/var/lib/nimbus/blobs");
+}
+
+Result<std::unique_ptr<Store>> open_store(net::Loop& loop, const OpenStoreOptions& options) {
+  TRY(check_store_url(options.url));
+  if (options.url.empty()) return open_disk(loop, options.directory, options.owner);
+  if (options.url.starts_with(kFile))
+    return open_disk(loop, directory_of_url(options.url), options.owner);
+  return open_bucket(loop, options);
 }
 
 }  // namespace nimbus::blob

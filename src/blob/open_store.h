@@ -22,7 +22,10 @@ struct OpenStoreOptions {
   std::string s3_ca_file;
 };
 
-// bad_request: the URL is of no known kind, or lacks something; the message says what.
+// Whether `open_store` would know the URL; opens nothing.
+// bad_request: it is of no known kind, or lacks something; the message says what.
+Result<void> check_store_url(const std::string& url);
+// The same, and what the disk or the credentials refuse.
 Result<std::unique_ptr<Store>> open_store(net::Loop& loop, const OpenStoreOptions& options);
 
 }  // namespace nimbus::blob

@@ -180,6 +180,16 @@ Result<void> read_environment(Config& config, const Environment& environment) {
   return {};
 }
 
+Result<void> check_marks(const Config& config) {
+  const auto& blob = config.blob;
+  if (blob.quota_low_percent > blob.quota_high_percent ||
+      blob.disk_low_percent > blob.disk_high_percent) {
+    return fail(Code::bad_request, "a low mark of [blob] is above its high mark",
+                "quota_low_percent ≤ quota_high_percent, disk_low_percent ≤ disk_high_percent");
+  }
+  return {};
+}
+
 Result<void> check_whole(const Config& config) {
   if (config.server.tls_certificate.empty() != config.server.tls_key.empty()) {
     return fail(Code::bad_request, "server.tls_certificate and server.tls_key go together",
@@ -201,6 +211,7 @@ Result<void> check_whole(const Config& config) {
     return fail(Code::bad_request, "telemetry.clickhouse '" + clickhouse +
                                        "' is neither embedded: nor an http(s) URL");
   }
+  TRY(check_marks(config));
   return {};
 }
 

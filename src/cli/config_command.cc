@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/config.h"
+#include "cli/config_check.h"
 #include "cli/data_directory.h"
 
 namespace nimbus::cli {
@@ -31,6 +32,9 @@ Result<Config> load(const Arguments& arguments) {
 int check(const Arguments& arguments) {
   const auto config = load(arguments);
   if (!config) return complain(config.error());
+  const auto good = check_start(
+      *config, {Role::control, Role::cache, Role::registry, Role::telemetry, Role::agent});
+  if (!good) return complain(good.error());
   const std::string file = config_file(arguments);
   std::printf("%s is valid\n", file.empty() ? "the default configuration" : file.c_str());
   return kExitDone;

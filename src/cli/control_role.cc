@@ -31,12 +31,12 @@ std::vector<control::Profile> profiles(const Config& config) {
   return out;
 }
 
-Result<std::vector<Secret>> read_secrets(const std::string& file) {
+}  // namespace
+
+Result<std::vector<Secret>> read_webhook_secrets(const std::string& file) {
   const std::string text = TRY(os::read_file(file, kSecretsFileBytesMax));
   return TRY_IN(file, control::parse_webhook_secrets(text));
 }
-
-}  // namespace
 
 Result<std::optional<Secret>> read_metrics_token(const Config& config) {
   if (config.metrics.token_file.empty()) return std::nullopt;
@@ -72,7 +72,7 @@ Result<void> ControlRole::open_control(net::Loop& loop, Metrics& metrics,
   wanted.webhook.deliveries_per_minute_max = config.webhook.deliveries_per_minute_max;
   wanted.webhook.profiles = profiles(config);
   wanted.webhook.tries_max = config.control.max_tries;
-  wanted.webhook_secrets = TRY(read_secrets(webhook_secrets_file_));
+  wanted.webhook_secrets = TRY(read_webhook_secrets(webhook_secrets_file_));
   wanted.lease_ttl = std::chrono::seconds(config.control.lease_ttl_s);
   wanted.metrics_token = TRY(read_metrics_token(config));
   control_ = TRY(control::Control::open(
@@ -90,7 +90,7 @@ void ControlRole::add_routes(net::Router& router) {
 }
 
 Result<void> ControlRole::reload_secrets() {
-  const std::vector<Secret> secrets = TRY(read_secrets(webhook_secrets_file_));
+  const std::vector<Secret> secrets = TRY(read_webhook_secrets(webhook_secrets_file_));
   control_->set_webhook_secrets(secrets);
   return {};
 }

@@ -53,6 +53,8 @@ class ControlRole {
 };
 
 // The token that /metrics wants; nullopt: loopback only. Blocking.
+// Of a file with one secret a line; not_found, or bad_request when a line is no secret.
+Result<std::vector<Secret>> read_webhook_secrets(const std::string& file);
 Result<std::optional<Secret>> read_metrics_token(const Config& config);
 
 }  // namespace nimbus::cli

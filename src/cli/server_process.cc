@@ -7,6 +7,7 @@
 #include "cli/access_parts.h"
 #include "cli/agent_role.h"
 #include "cli/cache_role.h"
+#include "cli/config_check.h"
 #include "cli/control_role.h"
 #include "cli/data_directory.h"
 #include "cli/installation.h"
@@ -37,7 +38,7 @@ class ServerProcess {
 
   Result<void> start() {
     // Before anything is made on the disk.
-    TRY_IN("server.listen", parse_listen_address(options_.config.server.listen));
+    TRY(check_start(options_.config, options_.roles));
     // The databases, blobs and spools are this user's alone, whatever made the directory.
     ::umask(077);
     data_.emplace(TRY(DataDirectory::open(options_.data, system_random())));

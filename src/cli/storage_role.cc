@@ -25,16 +25,6 @@ blob::QuotaBook::Options quota_options(const Config& config, const control::OrgS
   return options;
 }
 
-Result<void> check_marks(const Config& config) {
-  const auto& blob = config.blob;
-  if (blob.quota_low_percent > blob.quota_high_percent ||
-      blob.disk_low_percent > blob.disk_high_percent) {
-    return fail(Code::bad_request, "a low mark of [blob] is above its high mark",
-                "quota_low_percent ≤ quota_high_percent, disk_low_percent ≤ disk_high_percent");
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<blob::Store>> open_configured_store(net::Loop& loop, const Config& config,
@@ -54,7 +44,6 @@ Result<std::unique_ptr<StorageRole>> StorageRole::open(net::Loop& loop, Metrics&
                                                        AccessParts& parts,
                                                        const StorageRoleOptions& options) {
   const Config& config = options.config;
-  TRY(check_marks(config));
   std::unique_ptr<StorageRole> role(new StorageRole());
   role->store_ = TRY(open_configured_store(loop, config, options.data, true));
   db::Database& database = *parts.database;

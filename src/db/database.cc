@@ -59,12 +59,16 @@ std::optional<Time> Row::find_time(size_t column) const {
   return time(column);
 }
 
-Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options) {
-  if (options.url.starts_with(kSqliteScheme)) {
-    return open_sqlite(options.url.substr(kSqliteScheme.size()), options);
-  }
-  return fail(Code::bad_request, "control.database '" + options.url + "' is of no known engine",
+Result<void> Database::check_url(std::string_view url) {
+  if (url.starts_with(kSqliteScheme)) return {};
+  return fail(Code::bad_request,
+              "control.database '" + std::string(url) + "' is of no known engine",
               "write sqlite:PATH");
+}
+
+Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options) {
+  TRY(check_url(options.url));
+  return open_sqlite(options.url.substr(kSqliteScheme.size()), options);
 }
 
 Result<void> Database::write_now(const Work& work) {

@@ -128,6 +128,8 @@ class Database {
  public:
   // bad_request: the URL is of no known engine. unavailable: it cannot be opened; the message says
   // why.
+  // Whether `open` knows the engine; opens nothing.
+  static Result<void> check_url(std::string_view url);
   static Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
   virtual ~Database() = default;
 

@@ -42,6 +42,27 @@ describe('nimbus up', () => {
     assert.match(stderr, /did you mean 'slots'/);
   });
 
+  for (const [what, text] of Object.entries({
+    'an address that is none': '[server]\nlisten = "x"\n',
+    'a database of no known engine': '[control]\ndatabase = "postgresql://x"\n',
+    'webhook secrets that are not there': '[webhook]\nsecrets_file = "/nowhere/secret"\n',
+    'a certificate that is not there': '[server]\ntls_certificate = "/nowhere/cert"\ntls_key = "/nowhere/key"\n',
+    'a metrics token that is not there': '[metrics]\ntoken_file = "/nowhere/token"\n',
+    'a blob store of no known kind': '[blob]\nstore = "ftp://x"\n',
+    'marks the wrong way round': '[blob]\nquota_low_percent = 96\n',
+  })) {
+    test(`refuses ${what} before it makes anything, as config check does`, async () => {
+      const file = path.join(nimbus.data, 'refused.toml');
+      writeFileSync(file, text);
+      const checked = await attempt(['config', 'check', '--config', file]);
+      const started = await attempt(['up', '--data', `${nimbus.data}/unmade`, '--config', file]);
+      assert.equal(checked.code, 1);
+      assert.equal(started.code, 1);
+      assert.equal(started.stderr, checked.stderr);
+      assert.ok(!existsSync(`${nimbus.data}/unmade`));
+    });
+  }
+
   test('reads the webhook secrets again on SIGHUP; the old and the new are valid together', async () => {
     const old = nimbus.secret;
     writeFileSync(path.join(nimbus.data, 'webhook.secret'), `another-secret-of-enough-length\n${old}\n`);

@@ -115,7 +115,7 @@ std::span<const RegistryTableKey> registry_table_keys() {
       {"retention", "keep_tags", "Pattern of tags that never go, like `v*`"},
       {"mirrors", "upstream", "URL of the registry that is mirrored"},
       {"mirrors", "namespace",
-       "Its host as image names have it, which clients send as `?ns=`, like `docker.io`"},
+       "Its host as image names have it, which clients send as `?ns=`, like `hub.example`"},
       {"mirrors", "username", "User for the upstream; empty: none"},
       {"mirrors", "password_file", "File with that user's password or token"},
       {"mirrors", "tag_ttl_s",

@@ -12,7 +12,7 @@ constexpr std::string_view kDigestPrefix = "sha256:";
 constexpr size_t kDigestBytes = 7 + 64;
 constexpr size_t kShownBytesMax = 80;
 constexpr std::string_view kRight =
-    "write it like nimbus/base, ghcr.io/acme/tool:2 or acme/tool@sha256:…";
+    "write it like nimbus/base, registry.example/acme/tool:2 or acme/tool@sha256:…";
 
 bool is_lower(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 bool is_word(char c) { return is_lower(c) || (c >= 'A' && c <= 'Z') || c == '_'; }

@@ -23,8 +23,8 @@ struct RetentionRule {
 // An upstream registry whose images are fetched on demand, asked for with `?ns=NAMESPACE`.
 struct MirrorOptions {
   std::string name;
-  std::string upstream;  // "https://registry-1.docker.io"
-  std::string ns;        // what clients write in image names: "docker.io"
+  std::string upstream;  // "https://registry.example"
+  std::string ns;        // what clients write in image names: "hub.example"
   std::string username;  // for the upstream; may be empty
   Secret password;
   Duration tag_ttl = std::chrono::seconds(60);  // how long a tag is believed without asking again

@@ -28,6 +28,7 @@ constexpr std::array<Limit, 4> kLimits = {{
 
 std::string limit_cell(const json::object& org, const Limit& limit) {
   const auto number = find_int(org, limit.field);
+  if (!limit.bytes && number && *number && **number == 0) return "no limit";
   if (!limit.bytes || !number || !*number) return cell(org, limit.field);
   return bytes_text(**number);
 }
@@ -127,19 +128,20 @@ std::vector<Command> org_commands() {
                       .words = {"ORG"},
                       .talks_to_server = true,
                       .run = command<show>});
-  commands.push_back({.noun = "org",
-                      .verb = "set",
-                      .summary = "Change an org's limits; 'default' takes one back",
-                      .example = "nimbus org set acme --concurrent-jobs 20 --jobs-per-minute 120",
-                      .options = {{"--jobs-per-minute", "N", "Jobs that may start in a minute"},
-                                  {"--concurrent-jobs", "N", "Jobs that may run at once"},
-                                  {"--cache-bytes-max", "BYTES", "Room for the Actions cache"},
-                                  {"--registry-bytes-max", "BYTES", "Room for images"},
-                                  {"--egress", "POLICY", "default (no private networks) or open",
-                                   false, "", egress_policy}},
-                      .words = {"ORG"},
-                      .talks_to_server = true,
-                      .run = command<set>});
+  commands.push_back(
+      {.noun = "org",
+       .verb = "set",
+       .summary = "Change an org's limits; 'default' takes one back",
+       .example = "nimbus org set acme --concurrent-jobs 20 --jobs-per-minute 120",
+       .options = {{"--jobs-per-minute", "N", "Jobs that may start in a minute; 0: no limit"},
+                   {"--concurrent-jobs", "N", "Jobs that may run at once; 0: no limit"},
+                   {"--cache-bytes-max", "BYTES", "Room for the Actions cache"},
+                   {"--registry-bytes-max", "BYTES", "Room for images"},
+                   {"--egress", "POLICY", "default (no private networks) or open", false, "",
+                    egress_policy}},
+       .words = {"ORG"},
+       .talks_to_server = true,
+       .run = command<set>});
   return commands;
 }
 

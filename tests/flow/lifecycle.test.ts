@@ -90,6 +90,12 @@ describe('nimbus up', () => {
     }
   });
 
+  test('an org without a limit is shown so', async () => {
+    const { code, stdout } = await nimbus.cli(['org', 'set', 'boundless', '--concurrent-jobs', '0']);
+    assert.equal(code, 0);
+    assert.match(stdout, /boundless .*no limit/);
+  });
+
   test('keeps what it was told over a restart', async () => {
     assert.equal(await nimbus.end(), 0);
     await nimbus.boot();

@@ -227,6 +227,7 @@ export interface Lease {
 export interface JobEvent {
   fence: number;
   seq: number;
+  /** abandoned: the execution ended, and not by the job's doing (its VM was killed, the agent stopped). The job is queued again while it has tries left, else lost; a GitHub job that has started is always lost. */
   type: 'booting' | 'started' | 'finished' | 'abandoned';
   result?: 'succeeded' | 'failed' | 'timed_out' | 'cancelled';
   exit_code?: number;

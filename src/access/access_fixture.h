@@ -31,7 +31,8 @@ struct AccessFixture {
   TokenBook tokens{*database, clock, random};
   SessionBook sessions{*database, tokens, clock, random};
   JobTokens job_tokens{{Secret("0123456789abcdef0123456789abcdef")}};
-  Authenticator authenticator{{tokens, sessions, job_tokens, clock}};
+  EndedLeases ended_leases{*database, clock};
+  Authenticator authenticator{{tokens, sessions, job_tokens, ended_leases, clock}};
 
   AccessFixture() { migrate(access_migrations()); }
   ~AccessFixture() {

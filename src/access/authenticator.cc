@@ -182,8 +182,27 @@ Error Authenticator::wrong_door(const Caller& caller, const net::Request& reques
   return {Code::forbidden, "this credential is not " + std::string(wanted), {}};
 }
 
+Task<Result<Caller>> Authenticator::authenticate_any(const net::Request& request, bool basic) {
+  auto caller = co_await identify(request, basic);
+  count(caller);
+  co_return caller;
+}
+
+Task<Result<void>> Authenticator::check_lease(const Caller& caller) {
+  if (!caller.job) co_return Result<void>();
+  CO_TRY_ASSIGN(const bool ended,
+                co_await parts_.ended_leases.contains(caller.job->job, caller.job->fence));
+  if (ended) co_return fail(Code::unauthenticated, "the job's lease has ended");
+  co_return Result<void>();
+}
+
 Task<Result<Caller>> Authenticator::authenticate(const net::Request& request, bool basic) {
   auto caller = co_await identify(request, basic);
+  if (caller) {
+    if (auto stands = co_await check_lease(*caller); !stands) {
+      caller = fail(std::move(stands).error());
+    }
+  }
   count(caller);
   co_return caller;
 }
@@ -231,16 +250,20 @@ Task<Result<Caller>> Authenticator::require_agent(const net::Request& request,
 
 Task<Result<Caller>> Authenticator::require_job(const net::Request& request,
                                                 std::string_view scope) {
-  CO_TRY_ASSIGN(Caller caller, co_await authenticate(request));
+  CO_TRY_ASSIGN(Caller caller, co_await authenticate_any(request, false));
   if (caller.kind != CallerKind::job) co_return fail(wrong_door(caller, request, "a job token"));
   if (!caller.job->has_scope(scope)) {
     co_return fail(Code::forbidden, "the job token lacks the scope " + std::string(scope));
+  }
+  const bool outlives_lease = scope == kScopeLogs || scope == kScopeTelemetry;
+  if (!outlives_lease) {
+    CO_TRY(co_await check_lease(caller));
   }
   co_return caller;
 }
 
 Task<Result<Caller>> Authenticator::require_ingest(const net::Request& request) {
-  CO_TRY_ASSIGN(Caller caller, co_await authenticate(request));
+  CO_TRY_ASSIGN(Caller caller, co_await authenticate_any(request, false));
   const bool sends = caller.kind == CallerKind::ingest ||
                      (caller.kind == CallerKind::job && caller.job->has_scope(kScopeTelemetry));
   if (!sends) co_return fail(wrong_door(caller, request, "a job token or an ingest token"));
@@ -258,6 +281,9 @@ Task<Result<void>> Authenticator::confirm(const Caller& caller) {
   bool stands = false;
   if (caller.kind == CallerKind::job) {
     stands = caller.job && parts_.clock.now() < caller.job->expires_at + kJobTokenLeeway;
+    if (stands) {
+      CO_TRY(co_await check_lease(caller));
+    }
   } else if (caller.kind == CallerKind::session) {
     CO_TRY_ASSIGN(const auto session, co_await parts_.sessions.find_by_hash(caller.credential));
     stands = session.has_value();

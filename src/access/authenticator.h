@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "access/caller.h"
+#include "access/ended_leases.h"
 #include "access/peer_limiter.h"
 #include "access/session_book.h"
 #include "access/token_book.h"
@@ -37,12 +38,14 @@ class Authenticator {
     TokenBook& tokens;
     SessionBook& sessions;
     const JobTokens& job_tokens;
+    EndedLeases& ended_leases;
     const Clock& clock;
     Metrics* metrics = nullptr;  // nimbus_authentications_total{kind,result}
   };
   explicit Authenticator(Parts parts);
 
-  // Any valid credential. unauthenticated: none, or not valid. forbidden: a cookie-borne write
+  // Any valid credential; a job's only while its lease lasts. unauthenticated: none, or not valid.
+  // forbidden: a cookie-borne write
   // without its CSRF header. too_many_requests: too many failures from this address.
   Task<Result<Caller>> authenticate(const net::Request& request, bool basic = false);
 
@@ -57,7 +60,8 @@ class Authenticator {
   // The agent `id` itself. not_found when the credential is another agent's.
   Task<Result<Caller>> require_agent(const net::Request& request, std::string_view id);
   Task<Result<Caller>> require_agent(const net::Request& request);  // any agent
-  // A job token that carries `scope`.
+  // A job token that carries `scope`. Its lease may be over when the scope is for what a job says
+  // of itself (logs, telemetry): what waited in an agent's spool is still wanted.
   Task<Result<Caller>> require_job(const net::Request& request, std::string_view scope);
   // A job token with the telemetry scope, or an ingest token.
   Task<Result<Caller>> require_ingest(const net::Request& request);
@@ -68,6 +72,9 @@ class Authenticator {
 
  private:
   Task<Result<Caller>> identify(const net::Request& request, bool basic);
+  // Whatever became of a job's lease.
+  Task<Result<Caller>> authenticate_any(const net::Request& request, bool basic);
+  Task<Result<void>> check_lease(const Caller& caller);
   Task<Result<Caller>> by_token(std::string_view token, const net::Request& request);
   Task<Result<Caller>> by_cookie(std::string_view cookie, const net::Request& request);
   Result<Caller> by_job_token(std::string_view token, const net::Request& request);

@@ -206,6 +206,64 @@ TEST_CASE_FIXTURE(Door, "ended job tokens do not count as guesses") {
   for (int i = 0; i < 100; ++i) CHECK(code_of(ask(text)) == Code::unauthenticated);
 }
 
+TEST_CASE_FIXTURE(Door, "a lease that ends before its token does ends the token within a second") {
+  JobClaims made = claims();
+  const std::string old = job_tokens.sign(made);
+  made.fence = {made.fence.value + 1};
+  const std::string next = job_tokens.sign(made);
+  const Caller caller = *ask(old);
+  const auto end = [&](model::Fence fence) {
+    REQUIRE(database
+                ->write_now([&](db::Transaction& tx) {
+                  return end_lease_in(tx, {12}, fence, clock.now() + seconds(60), clock.now());
+                })
+                .has_value());
+    clock.advance(seconds(1));
+  };
+  end({3});
+  CHECK(code_of(ask(old)) == Code::unauthenticated);
+  CHECK(code_of(run(authenticator.require_job(request("GET", "/", old), kScopeCache))) ==
+        Code::unauthenticated);
+  CHECK_FALSE(run(authenticator.confirm(caller)).has_value());
+  CHECK(ask(next).has_value());
+  end({4});
+  CHECK(code_of(ask(next)) == Code::unauthenticated);
+}
+
+TEST_CASE_FIXTURE(Door, "what a job says of itself is taken after its lease ended") {
+  const std::string text = job_tokens.sign(claims());
+  REQUIRE(database
+              ->write_now([&](db::Transaction& tx) {
+                return end_lease_in(tx, {12}, {3}, clock.now() + seconds(60), clock.now());
+              })
+              .has_value());
+  CHECK(run(authenticator.require_job(request("POST", "/", text), kScopeLogs)).has_value());
+  CHECK(run(authenticator.require_ingest(request("POST", "/", text))).has_value());
+}
+
+TEST_CASE_FIXTURE(Door, "ended leases are forgotten with their tokens") {
+  const auto rows = [&] {
+    int64_t count = 0;
+    REQUIRE(database
+                ->write_now([&](db::Transaction& tx) -> Result<void> {
+                  count = TRY(tx.find("SELECT count(*) FROM access_ended_leases"))->integer(0);
+                  return {};
+                })
+                .has_value());
+    return count;
+  };
+  for (const int64_t job : {1, 2}) {
+    REQUIRE(database
+                ->write_now([&](db::Transaction& tx) {
+                  return end_lease_in(tx, {job}, {1}, clock.now() + seconds(job * 60), clock.now());
+                })
+                .has_value());
+  }
+  clock.advance(seconds(66));
+  must(sweep_ended_leases(*database, clock.now()));
+  CHECK_EQ(rows(), 1);
+}
+
 TEST_CASE_FIXTURE(Door, "a stream's caller is confirmed until its credential ends") {
   const std::string text = token(Role::viewer, "acme");
   const Caller caller = *ask(text);

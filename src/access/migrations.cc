@@ -50,12 +50,24 @@ CREATE TABLE access_audit (
 CREATE INDEX access_audit_by_org ON access_audit (lower(org), id);
 )sql";
 
+// Rows are numbered in the order in which leases end, and no number comes twice: readers ask for
+// what is above the last they know.
+constexpr std::string_view kEndedLeases = R"sql(
+CREATE TABLE access_ended_leases (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  job BIGINT NOT NULL,
+  fence BIGINT NOT NULL,
+  until_us BIGINT NOT NULL
+);
+)sql";
+
 }  // namespace
 
 const db::MigrationSet& access_migrations() {
-  static constexpr std::array<db::Migration, 2> kMigrations = {
+  static constexpr std::array<db::Migration, 3> kMigrations = {
       db::Migration{1, "tokens and sessions", kCredentials},
       db::Migration{2, "audit log", kAudit},
+      db::Migration{3, "ended leases", kEndedLeases},
   };
   static constexpr db::MigrationSet kSet{"access", kMigrations};
   return kSet;

@@ -25,7 +25,8 @@ AccessParts::AccessParts(Metrics& metrics, std::unique_ptr<db::Database> opened,
       tokens(*database, system_clock(), system_random()),
       sessions(*database, tokens, system_clock(), system_random()),
       job_tokens(job_token_keys),
-      authenticator({tokens, sessions, job_tokens, system_clock(), &metrics}),
+      ended_leases(*database, system_clock()),
+      authenticator({tokens, sessions, job_tokens, ended_leases, system_clock(), &metrics}),
       orgs(*database, system_clock(), default_limits(config)) {}
 
 Result<std::unique_ptr<AccessParts>> AccessParts::open(Metrics& metrics,

@@ -35,6 +35,7 @@ class AccessParts {
   access::TokenBook tokens;
   access::SessionBook sessions;
   access::JobTokens job_tokens;
+  access::EndedLeases ended_leases;
   access::Authenticator authenticator;
   control::OrgStore orgs;
 

@@ -1,6 +1,7 @@
 #include "control/control.h"
 
 #include "access/audit.h"
+#include "access/ended_leases.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "control/delivery_routes.h"
@@ -240,6 +241,8 @@ Task<void> Control::housekeep() {
   co_await end_forsaken(now);
   const auto sessions = co_await parts_.sessions.sweep();
   if (!sessions) log_warn("sweeping sessions", {{"error", sessions.error().message}});
+  const auto leases = co_await access::sweep_ended_leases(parts_.database, now);
+  if (!leases) log_warn("sweeping ended leases", {{"error", leases.error().message}});
   const auto audit = co_await access::sweep_audit(parts_.database, now);
   if (!audit) log_warn("sweeping the audit log", {{"error", audit.error().message}});
 }

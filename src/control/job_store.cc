@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "access/ended_leases.h"
 #include "base/check.h"
 
 namespace nimbus::control {
@@ -249,7 +250,10 @@ Result<JobChange> move_job(db::Transaction& tx, JobHead& head, JobState to, std:
     head.agent = std::nullopt;
     head.leased_at = head.started_at = std::nullopt;
   }
-  if (to != JobState::leased && to != JobState::running) head.lease_expires_at = std::nullopt;
+  if (to != JobState::leased && to != JobState::running && head.lease_expires_at) {
+    TRY(access::end_lease_in(tx, {head.id}, {head.fence}, *head.lease_expires_at, now));
+    head.lease_expires_at = std::nullopt;
+  }
   TRY(save_head(tx, head));
   TRY(record_transition(tx, head.id, head.moves, to, head.fence, now, head.reason));
   return change_of(head, from);

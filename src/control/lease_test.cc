@@ -137,6 +137,28 @@ TEST_CASE_FIXTURE(Leases, "an old execution cannot report while its job waits to
   CHECK_EQ(state(id), "queued");
 }
 
+TEST_CASE_FIXTURE(Leases, "the job token of a lease that ended opens nothing any more") {
+  const auto token_of = [](const Answer& assigned) {
+    const auto& assignment = assigned.body.at("assignments").as_array().front();
+    return std::string(assignment.at("job_token").as_string());
+  };
+  const auto open = [&](const std::string& token) {
+    return run(authenticator.require_job(request("GET", "/", token), access::kScopeCache))
+        .has_value();
+  };
+  const int64_t id = queue_job("acme", ",\"retries\":1");
+  const std::string first = token_of(poll(agent));
+  CHECK(open(first));
+  report(agent, id, 1, 1, "abandoned");
+  pass(1);
+  CHECK_FALSE(open(first));
+  const std::string second = token_of(poll(agent));
+  CHECK(open(second));
+  CHECK_EQ(finish(id, 2).status, 202);
+  pass(1);
+  CHECK_FALSE(open(second));
+}
+
 TEST_CASE_FIXTURE(Leases, "a job's tries are bounded") {
   const int64_t id = queue_job("acme", ",\"retries\":1");
   for (int i = 0; i < 2; ++i) {

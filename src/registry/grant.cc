@@ -90,6 +90,8 @@ Result<Visitor> read_payload(std::string_view text, Time now) {
   if (*kind == CallerKind::job) {
     caller.job.emplace();
     caller.job->expires_at = expires;
+    caller.job->job = {TRY(read_int(object, "job", 1))};
+    caller.job->fence = {TRY(read_int(object, "fence", 1))};
   }
   visitor.granted = parse_scopes(TRY(find_texts(object, "scopes")));
   return visitor;
@@ -165,10 +167,14 @@ TokenMint::Minted TokenMint::mint(const access::Caller& caller, const std::vecto
   for (const Grant& grant : grants) {
     scopes.emplace_back("repository:" + grant.repository + ":" + actions_text(grant));
   }
-  const json::object payload{
-      {"kind", access::to_string(caller.kind)}, {"id", caller.id},
-      {"credential", caller.credential},        {"orgs", caller.orgs.text()},
-      {"expires_us", to_us(expires)},           {"scopes", std::move(scopes)}};
+  json::object payload{{"kind", access::to_string(caller.kind)}, {"id", caller.id},
+                       {"credential", caller.credential},        {"orgs", caller.orgs.text()},
+                       {"expires_us", to_us(expires)},           {"scopes", std::move(scopes)}};
+  // So that the end of the lease ends the token as well.
+  if (caller.job) {
+    payload["job"] = caller.job->job.value;
+    payload["fence"] = caller.job->fence.value;
+  }
   const std::string body = to_base64url(json::serialize(payload));
   return {std::string(kTokenPrefix) + body + "." + to_base64url(key_.sign(body)), expires - now};
 }

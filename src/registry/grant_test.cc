@@ -114,6 +114,10 @@ TEST_CASE("a token ends after five minutes, and with its job's lease") {
   const auto of_job = mint.mint(job_of("acme"), {}, kNow);
   CHECK(of_job.lives == std::chrono::seconds(60));
   CHECK(!mint.read(of_job.text, kNow + std::chrono::seconds(60)).has_value());
+  const auto visitor = mint.read(of_job.text, kNow);
+  REQUIRE(visitor);
+  CHECK_EQ(visitor->caller.job->job.value, 1);
+  CHECK_EQ(visitor->caller.job->fence.value, 1);
 }
 
 TEST_CASE("a token that was changed or made elsewhere is refused") {

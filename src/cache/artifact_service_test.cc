@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "api/openapi.h"
 #include "base/encoding.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -14,9 +15,10 @@ using namespace nimbus::cache;
 namespace {
 
 struct Artifacts : CacheFixture {
-  Reply ask(std::string_view method, std::string_view bearer, boost::json::object body,
-            int run = 77, int id = 12) {
-    body["workflow_run_backend_id"] = std::to_string(run);
+  int run_ = 77;  // that is asked about
+  Reply ask(std::string_view method, std::string_view bearer, boost::json::object body, int run = 0,
+            int id = 12) {
+    body["workflow_run_backend_id"] = std::to_string(run == 0 ? run_ : run);
     body["workflow_job_run_backend_id"] = std::to_string(id);
     return twirp(kArtifacts, method, bearer, body);
   }
@@ -132,4 +134,56 @@ TEST_CASE_FIXTURE(Artifacts, "names that no file may have are refused") {
   for (const char* name : {"", "a/b", "a\\b", "a:b", "a\"b", "a<b", "a|b", "a*b", "a?b", "a\rb"}) {
     CHECK_EQ(ask("CreateArtifact", job(), {{"name", name}, {"version", 7}}).status, 400);
   }
+}
+
+TEST_CASE_FIXTURE(Artifacts, "operators list the artifacts of every run of their org, in pages") {
+  Standing other_run;
+  other_run.run = 78;
+  Standing other_org;
+  other_org.org = "evil";
+  CHECK_EQ(upload(job(), "results", "one").status, 200);
+  run_ = 78;
+  CHECK_EQ(upload(job(other_run), "results", "three").status, 200);
+  run_ = 77;
+  CHECK_EQ(upload(job(other_org), "results", "theirs").status, 200);
+  const std::string reader = token(access::Role::viewer, "acme");
+  const Reply first = call("GET", "/api/v1/artifacts?limit=1", reader);
+  CHECK(api::schema_faults("ArtifactList", first.json()).empty());
+  CHECK_EQ(first.json().at("items").at(0).at("run").as_string(), "78");
+  CHECK_EQ(first.json().at("items").at(0).at("size_bytes").as_int64(), 5);
+  const std::string cursor(first.json().at("next_cursor").as_string());
+  const Reply second = call("GET", "/api/v1/artifacts?limit=1&cursor=" + cursor, reader);
+  CHECK_EQ(second.json().at("items").at(0).at("run").as_string(), "77");
+  CHECK(second.json().at("next_cursor").is_null());
+  const auto count = [&](const std::string& query) {
+    return call("GET", "/api/v1/artifacts?" + query, reader).json().at("items").as_array().size();
+  };
+  CHECK_EQ(count("run=78"), 1);
+  CHECK_EQ(count("repo=APP&name=results"), 2);
+  CHECK_EQ(count("name=other"), 0);
+  CHECK_EQ(count("org=evil"), 0);
+  CHECK_EQ(call("GET", "/api/v1/artifacts?cursor=x", reader).status, 400);
+}
+
+TEST_CASE_FIXTURE(Artifacts, "operators remove artifacts of their org and of no other") {
+  for (const char* name : {"a", "b", "c"}) CHECK_EQ(upload(job(), name, name).status, 200);
+  const auto id = [&](const std::string& name) {
+    const Reply list =
+        call("GET", "/api/v1/artifacts?name=" + name, token(access::Role::viewer, "acme"));
+    return std::to_string(list.json().at("items").at(0).at("id").as_int64());
+  };
+  const std::string a = "/api/v1/artifacts/" + id("a");
+  const std::string evil = token(access::Role::admin, "evil");
+  CHECK_EQ(call("DELETE", a, evil).status, 404);
+  CHECK_EQ(call("DELETE", "/api/v1/artifacts?org=acme", evil).status, 404);
+  CHECK_EQ(call("DELETE", a, token(access::Role::viewer, "acme")).status, 403);
+  CHECK_EQ(listed(job()), 3);
+  const std::string operator_ = token(access::Role::operator_, "acme");
+  CHECK_EQ(call("DELETE", a, operator_).status, 204);
+  CHECK_EQ(call("DELETE", a, operator_).status, 404);
+  CHECK_EQ(call("DELETE", "/api/v1/artifacts/x", operator_).status, 400);
+  CHECK_EQ(call("DELETE", "/api/v1/artifacts", operator_).status, 400);
+  CHECK_EQ(call("DELETE", "/api/v1/artifacts?org=acme&name=b", operator_).json().at("deleted"), 1);
+  CHECK_EQ(listed(job()), 1);
+  CHECK_EQ(usage("acme"), 1);
 }

@@ -107,6 +107,28 @@ Result<std::vector<Artifact>> list_artifacts_in(db::Transaction& tx, const RunPl
                    place.org, place.repo, place.run, wanted, id.value_or(0), kArtifactsListedMax)));
 }
 
+Result<std::vector<Artifact>> find_artifacts_in(db::Transaction& tx, const ArtifactFilter& filter) {
+  // Orgs are stored in lower case: the column itself, so that its index serves.
+  const auto org = filter.orgs.single();
+  std::string sql = "WHERE id < $1 AND ";
+  std::vector<db::Parameter> parameters{filter.before};
+  const auto add = [&](std::string_view condition, std::string_view value) {
+    parameters.emplace_back(value);
+    sql += std::string(condition) + "$" + std::to_string(parameters.size());
+  };
+  if (org) {
+    add("org = ", *org);
+  } else {
+    sql += filter.orgs.is_all() ? "1 = 1" : "1 = 0";
+  }
+  if (filter.repo) add(" AND repo = ", *filter.repo);
+  if (filter.run) add(" AND run = ", *filter.run);
+  if (filter.name) add(" AND name = ", *filter.name);
+  parameters.emplace_back(filter.limit);
+  sql += " ORDER BY id DESC LIMIT $" + std::to_string(parameters.size());
+  return artifacts_of(TRY(tx.query_with(select(sql), parameters)));
+}
+
 Result<void> remove_artifact_in(db::Transaction& tx, const Artifact& artifact, Time now) {
   const int64_t removed = TRY(tx.run("DELETE FROM cache_artifacts WHERE id = $1", artifact.id));
   if (removed == 0) return {};

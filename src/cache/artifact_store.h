@@ -48,6 +48,16 @@ Result<std::optional<Artifact>> read_artifact_in(db::Transaction& tx, int64_t id
 Result<std::vector<Artifact>> list_artifacts_in(db::Transaction& tx, const RunPlace& place,
                                                 const std::optional<std::string>& name,
                                                 const std::optional<int64_t>& id);
+// Of any run, newest first.
+struct ArtifactFilter {
+  access::OrgScope orgs;
+  std::optional<std::string> repo;  // in lower case
+  std::optional<std::string> run;
+  std::optional<std::string> name;
+  int64_t before = INT64_MAX;  // ids below
+  int limit = 100;
+};
+Result<std::vector<Artifact>> find_artifacts_in(db::Transaction& tx, const ArtifactFilter& filter);
 Result<void> remove_artifact_in(db::Transaction& tx, const Artifact& artifact, Time now);
 Result<std::vector<Artifact>> expired_artifacts_in(db::Transaction& tx, Time now, int limit);
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "cache/actions_entries.h"
+#include "cache/artifact_routes.h"
 #include "cache/artifact_service.h"
 #include "cache/blob_routes.h"
 #include "cache/cache_service.h"
@@ -31,6 +32,7 @@ struct Cache::State {
         blobs(core, uploads),
         plain(core),
         lists(core),
+        artifact_lists(core),
         expired(p.metrics.counter("nimbus_cache_expired_entries_total",
                                   "Entries and artifacts removed because of their age.")),
         evicted(p.metrics.counter("nimbus_cache_evicted_entries_total",
@@ -52,6 +54,7 @@ struct Cache::State {
   BlobRoutes blobs;
   PlainRoutes plain;
   ListRoutes lists;
+  ArtifactRoutes artifact_lists;
   Counter& expired;
   Counter& evicted;
   Counter& evicted_bytes;
@@ -145,6 +148,7 @@ void Cache::add_routes(net::Router& router) {
   state_->blobs.add_to(router);
   state_->plain.add_to(router);
   state_->lists.add_to(router);
+  state_->artifact_lists.add_to(router);
 }
 
 void Cache::start() {

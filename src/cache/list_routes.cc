@@ -1,11 +1,10 @@
 #include "cache/list_routes.h"
 
-#include <charconv>
-
 #include "access/audit.h"
 #include "api/json_text.h"
 #include "base/text.h"
 #include "blob/catalog.h"
+#include "cache/query.h"
 #include "net/page.h"
 
 namespace nimbus::cache {
@@ -24,15 +23,6 @@ Result<EntryFilter> read_filter(const net::Request& request, const access::Calle
     if (!filter.kind) return fail(Code::bad_request, "kind is neither actions nor plain");
   }
   return filter;
-}
-
-Result<int64_t> parse_number(std::string_view text, std::string_view what) {
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    return fail(Code::bad_request, std::string(what));
-  }
-  return number;
 }
 
 std::string entry_json(const Entry& entry) {
@@ -92,11 +82,6 @@ Result<std::vector<RepoRow>> read_usage(db::Transaction& tx, const access::OrgSc
   return rows;
 }
 
-struct Purged {
-  int64_t entries = 0;
-  int64_t bytes = 0;
-};
-
 }  // namespace
 
 void ListRoutes::add_to(net::Router& router) {
@@ -116,11 +101,9 @@ Task<net::Response> ListRoutes::list(net::Request& request, Find find) {
   if (!page) co_return net::problem(page.error());
   auto filter = read_filter(request, *caller);
   if (!filter) co_return net::problem(filter.error());
-  if (!page->cursor.empty()) {
-    const auto before = parse_number(page->cursor, "cursor is not one that a list gave");
-    if (!before) co_return net::problem(before.error());
-    filter->before = *before;
-  }
+  const auto before = parse_cursor(*page);
+  if (!before) co_return net::problem(before.error());
+  filter->before = *before;
   filter->limit = page->limit + 1;
   std::function<Result<std::vector<Entry>>(db::Transaction&)> work =
       [filter = *filter, find](db::Transaction& tx) { return find(tx, filter); };
@@ -149,37 +132,33 @@ Task<net::Response> ListRoutes::purge(net::Request& request) {
   const auto caller =
       co_await core_.parts.authenticator.require_operator(request, access::Role::operator_);
   if (!caller) co_return access::refusal(caller.error());
-  const auto org = request.find_query("org");
-  if (!org || org->empty()) {
-    co_return net::problem(400, "the query must name an org", "add ?org=NAME");
-  }
+  const auto org = read_purged_org(request, *caller);
+  if (!org) co_return net::problem(org.error());
   auto filter = read_filter(request, *caller);
   if (!filter) co_return net::problem(filter.error());
   filter->limit = kPurgedAtOnce;
-  std::function<Result<Purged>(db::Transaction&)> work =
-      [filter = *filter, now = core_.now()](db::Transaction& tx) -> Result<Purged> {
-    Purged purged;
+  std::function<Result<Removed>(db::Transaction&)> work =
+      [filter = *filter, now = core_.now()](db::Transaction& tx) -> Result<Removed> {
+    Removed purged;
     for (const Entry& entry : TRY(list_entries_in(tx, filter))) {
       TRY(remove_entry_in(tx, entry, now));
-      purged.entries += 1;
+      purged.count += 1;
       purged.bytes += entry.blob.size;
     }
     return purged;
   };
-  Purged all;
+  Removed all;
   for (;;) {
-    const auto some = co_await core_.parts.database.write<Purged>(work);
+    const auto some = co_await core_.parts.database.write<Removed>(work);
     if (!some) co_return net::problem(some.error());
-    all.entries += some->entries;
+    all.count += some->count;
     all.bytes += some->bytes;
-    if (some->entries < kPurgedAtOnce) break;
+    if (some->count < kPurgedAtOnce) break;
   }
-  access::audit_later(core_.parts.database, core_.now(),
-                      {caller->id, "cache purged", "cache", to_lower(*org),
-                       std::to_string(all.entries) + " entries"});
-  co_return net::Response::json(
-      200,
-      api::JsonText().integer("deleted", all.entries).integer("size_bytes", all.bytes).finish());
+  access::audit_later(
+      core_.parts.database, core_.now(),
+      {caller->id, "cache purged", "cache", *org, std::to_string(all.count) + " entries"});
+  co_return removed_answer(all);
 }
 
 Task<net::Response> ListRoutes::remove(net::Request& request) {
@@ -189,11 +168,15 @@ Task<net::Response> ListRoutes::remove(net::Request& request) {
   const auto id = parse_number(request.parameter("id"), "the entry's id is not a number");
   if (!id) co_return net::problem(id.error());
   std::function<Result<bool>(db::Transaction&)> work =
-      [id = *id, orgs = caller->orgs, now = core_.now()](db::Transaction& tx) -> Result<bool> {
+      [id = *id, orgs = caller->orgs, by = caller->id,
+       now = core_.now()](db::Transaction& tx) -> Result<bool> {
     const auto entry = TRY(read_entry_in(tx, id));
     if (!entry) return fail(Code::not_found, "no such cache entry");
     TRY(orgs.require(entry->place.org, "cache entry"));
     TRY(remove_entry_in(tx, *entry, now));
+    TRY(access::audit(tx, now,
+                      {by, "cache entry removed", std::to_string(id), entry->place.org,
+                       entry->key + " of " + entry->place.repo}));
     return true;
   };
   const auto removed = co_await core_.parts.database.write<bool>(std::move(work));

@@ -51,12 +51,18 @@ CREATE UNIQUE INDEX cache_artifacts_by_name ON cache_artifacts (org, repo, run, 
 CREATE INDEX cache_artifacts_by_expiry ON cache_artifacts (expires_us);
 )sql";
 
+// For the operators' list, newest first.
+constexpr std::string_view kArtifactsByOrg = R"sql(
+CREATE INDEX cache_artifacts_by_org ON cache_artifacts (org, id);
+)sql";
+
 }  // namespace
 
 const db::MigrationSet& cache_migrations() {
-  static constexpr std::array<db::Migration, 2> kMigrations = {
+  static constexpr std::array<db::Migration, 3> kMigrations = {
       db::Migration{1, "cache entries", kEntries},
       db::Migration{2, "artifacts", kArtifacts},
+      db::Migration{3, "artifacts by org", kArtifactsByOrg},
   };
   static constexpr db::MigrationSet kSet{"cache", kMigrations};
   return kSet;

@@ -17,16 +17,6 @@ const Option kRefOption = {"--ref", "REF", "Only this scope's, for instance refs
 const Option kKeyOption = {"--key", "PREFIX", "Only keys that start with this"};
 const Option kKindOption = {"--kind", "KIND", "Only `actions` or `plain` entries"};
 
-std::string size_cell(const json::object& object) {
-  const auto* bytes = object.if_contains("size_bytes");
-  return bytes != nullptr && bytes->is_int64() ? bytes_text(bytes->get_int64()) : "-";
-}
-
-std::string repo_cell(const json::object& object) {
-  const std::string repo = cell(object, "repo");
-  return cell(object, "org") + "/" + (repo.empty() ? "*" : repo);
-}
-
 std::string writer_cell(const json::object& object) {
   const auto* writer = object.if_contains("writer");
   if (writer == nullptr || !writer->is_object()) return "-";
@@ -93,13 +83,7 @@ Result<int> purge(ApiClient& api, const Arguments& arguments) {
   }
   const auto done =
       TRY(api.call("DELETE", "/api/v1/caches" + filter_of(arguments), "purging cache entries"));
-  if (arguments.has("--json")) {
-    print_json(done);
-  } else if (done.is_object()) {
-    print_out("removed " + cell(done.get_object(), "deleted") + " entries, " +
-              size_cell(done.get_object()) + "\n");
-  }
-  return kExitDone;
+  return print_removed(done, arguments.has("--json"), "entries");
 }
 
 // Fails when there are findings, so that a pipeline notices.

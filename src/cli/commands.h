@@ -13,6 +13,7 @@ std::vector<Command> job_commands();
 std::vector<Command> agent_commands();
 std::vector<Command> image_commands();
 std::vector<Command> cache_commands();
+std::vector<Command> artifact_commands();
 std::vector<Command> repository_commands();
 std::vector<Command> org_commands();
 std::vector<Command> cache_fsck_commands();

@@ -29,4 +29,25 @@ Result<int> print_page(const boost::json::value& page, bool as_json,
   return kExitDone;
 }
 
+int print_removed(const boost::json::value& answer, bool as_json, std::string_view things) {
+  if (as_json) {
+    print_json(answer);
+  } else if (answer.is_object()) {
+    const auto& counts = answer.get_object();
+    print_out("removed " + cell(counts, "deleted") + " " + std::string(things) + ", " +
+              size_cell(counts) + "\n");
+  }
+  return kExitDone;
+}
+
+std::string size_cell(const boost::json::object& object) {
+  const auto* bytes = object.if_contains("size_bytes");
+  return bytes != nullptr && bytes->is_int64() ? bytes_text(bytes->get_int64()) : "-";
+}
+
+std::string repo_cell(const boost::json::object& object) {
+  const std::string repo = cell(object, "repo");
+  return cell(object, "org") + "/" + (repo.empty() ? "*" : repo);
+}
+
 }  // namespace nimbus::cli

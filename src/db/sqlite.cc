@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -24,8 +25,15 @@ Error sqlite_error(sqlite3* handle, std::string_view doing) {
   const int primary = code & 0xff;
   Code kind = Code::internal;
   if (primary == SQLITE_CONSTRAINT) kind = Code::conflict;
-  if (primary == SQLITE_FULL || primary == SQLITE_BUSY || primary == SQLITE_IOERR ||
-      primary == SQLITE_READONLY || primary == SQLITE_CANTOPEN) {
+  // A full disk shows in different ways: the database's own page, the log's, the shared index's.
+  const int cause = sqlite3_system_errno(handle);
+  const bool full = cause == ENOSPC || cause == EDQUOT;
+  if (primary == SQLITE_FULL || (primary == SQLITE_IOERR && full)) {
+    return Error{Code::insufficient_storage, std::string(doing) + ": " + sqlite3_errmsg(handle),
+                 "make room on the disk of the database"};
+  }
+  if (primary == SQLITE_BUSY || primary == SQLITE_IOERR || primary == SQLITE_READONLY ||
+      primary == SQLITE_CANTOPEN) {
     kind = Code::unavailable;
   }
   if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB) kind = Code::corrupt;

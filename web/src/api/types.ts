@@ -430,6 +430,32 @@ export interface Repository {
   pulled_at: string | null;
 }
 
+export interface Artifact {
+  id: number;
+  org: string;
+  repo: string;
+  /** GitHub's run id, or the number of a native job. */
+  run: string;
+  /** The number of the job that made it. */
+  job: string;
+  name: string;
+  content_type: string;
+  size_bytes: number;
+  digest: string;
+  created_at: string;
+  expires_at: string;
+}
+
+export interface ArtifactList {
+  items: Artifact[];
+  next_cursor: string | null;
+}
+
+export interface ArtifactPurge {
+  deleted: number;
+  size_bytes: number;
+}
+
 export interface CacheEntry {
   id: number;
   org: string;

@@ -6,6 +6,7 @@
 #include "api/openapi.h"
 #include "base/json.h"
 #include "control/agent_routes.h"
+#include "control/migrations.h"
 #include "control/org_routes.h"
 #include "control/token_routes.h"
 
@@ -31,6 +32,7 @@ struct Routes : AccessFixture {
   Routes() {
     migrate(org_migrations());
     migrate(agent_migrations());
+    migrate(control_migrations());
     token_routes.add_to(router);
     org_routes.add_to(router);
     agent_routes.add_to(router);

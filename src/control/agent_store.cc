@@ -6,6 +6,7 @@
 #include "access/audit.h"
 #include "base/encoding.h"
 #include "base/log.h"
+#include "control/job_store.h"
 
 namespace nimbus::control {
 namespace {
@@ -290,6 +291,7 @@ Task<Result<Agent>> AgentStore::revoke(model::AgentId id, std::string by) {
     agent.revoked_at = now;
     TRY(tx.run("UPDATE agents SET revoked_us = $1, slots_free = 0 WHERE id = $2", now, id.value));
     TRY(tokens_.revoke_agent_in(tx, id));
+    TRY(end_tokens_of_agent(tx, id.value, now));
     TRY(access::audit(tx, now, {by, "agent revoked", id.value, "", agent.name}));
     return agent;
   };

@@ -259,6 +259,17 @@ Result<JobChange> move_job(db::Transaction& tx, JobHead& head, JobState to, std:
   return change_of(head, from);
 }
 
+Result<void> end_tokens_of_agent(db::Transaction& tx, const std::string& agent, Time now) {
+  const Rows rows = TRY(
+      tx.query("SELECT id, fence, lease_expires_us FROM jobs WHERE state IN ('leased', 'running') "
+               "AND state <> 'queued' AND agent = $1 AND lease_expires_us IS NOT NULL",
+               agent));
+  for (const Row& row : rows) {
+    TRY(access::end_lease_in(tx, {row.integer(0)}, {row.integer(1)}, row.time(2), now));
+  }
+  return {};
+}
+
 Result<std::vector<JobHead>> find_forsaken(db::Transaction& tx, Time since, int limit) {
   static const std::string kSql =
       "SELECT " + std::string(kHeadColumns) +

@@ -41,6 +41,10 @@ struct Claim {
 };
 Result<std::optional<Job>> claim_job(db::Transaction& tx, int64_t id, const Claim& claim);
 
+// The tokens of what the agent runs open nothing more. The leases stand until they run out: nobody
+// knows yet that the executions are gone.
+Result<void> end_tokens_of_agent(db::Transaction& tx, const std::string& agent, Time now);
+
 // GitHub's jobs that somebody else's runner took before `since` and of which nothing was heard
 // again.
 Result<std::vector<JobHead>> find_forsaken(db::Transaction& tx, Time since, int limit);

@@ -159,6 +159,22 @@ TEST_CASE_FIXTURE(Leases, "the job token of a lease that ended opens nothing any
   CHECK_FALSE(open(second));
 }
 
+TEST_CASE_FIXTURE(Leases,
+                  "an agent's revocation ends the job tokens it holds, not yet its leases") {
+  const int64_t id = queue_job();
+  const Answer assigned = poll(agent);
+  const auto& assignment = assigned.body.at("assignments").as_array().front();
+  const std::string token(assignment.at("job_token").as_string());
+  const auto open = [&] {
+    return run(authenticator.require_job(request("GET", "/", token), access::kScopeCache));
+  };
+  CHECK(open().has_value());
+  CHECK_EQ(call("DELETE", "/api/v1/agents/" + agent.id, admin).status, 204);
+  pass(1);
+  CHECK_FALSE(open().has_value());
+  CHECK_EQ(state(id), "leased");
+}
+
 TEST_CASE_FIXTURE(Leases, "a job's tries are bounded") {
   const int64_t id = queue_job("acme", ",\"retries\":1");
   for (int i = 0; i < 2; ++i) {

@@ -158,6 +158,9 @@ Task<Result<void>> QuotaBook::check_disk(const SpaceRequest& request) {
     CO_TRY_ASSIGN(const int64_t missing, co_await missing_disk_bytes());
     if (missing <= 0) co_return Result<void>();
     if (attempt == 1) {
+      // Where all that the org has would not be enough, it keeps what it has.
+      CO_TRY_ASSIGN(const Room room, co_await read_room(request));
+      if (room.org_used < missing) break;
       EvictionRequest eviction{request.org, "", missing};
       CO_TRY(co_await evict(request.use, std::move(eviction)));
     }

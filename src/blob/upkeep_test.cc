@@ -244,8 +244,24 @@ TEST_CASE_FIXTURE(UpkeepFixture, "a disk without room is told before a byte is w
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Code::insufficient_storage);
   CHECK(http_status(refused.error().code) == 507);
-  CHECK(reclaimed == 2);
+  CHECK(reclaimed == 1);
   CHECK(strict.reserved_bytes() == 0);
+}
+
+TEST_CASE_FIXTURE(UpkeepFixture, "nothing is evicted for a disk that would be full all the same") {
+  put_held(1, std::string(5000, 'x'));
+  QuotaBook strict(*database, *store,
+                   {.limits = [](db::Transaction&, const std::string&, Use) -> Result<QuotaLimits> {
+                      return QuotaLimits{};
+                    },
+                    .free_bytes_min = int64_t{1} << 60});
+  int evictions = 0;
+  strict.set_evict(Use::cache, [&](EvictionRequest) -> Task<Result<int64_t>> {
+    ++evictions;
+    co_return int64_t{0};
+  });
+  CHECK_FALSE(run(strict.reserve(request(1))));
+  CHECK(evictions == 0);
 }
 
 }  // namespace nimbus::blob

@@ -249,11 +249,12 @@ Task<Result<void>> UploadRequests::commit(const std::string& repository, blob::U
   co_return Result<void>();
 }
 
-Task<void> UploadRequests::suspend(const std::string& id, Claim& claim) {
-  const auto suspended = co_await claim.upload->suspend();
-  if (suspended) co_return;
+Task<Result<void>> UploadRequests::suspend(const std::string& id, Claim& claim) {
+  auto suspended = co_await claim.upload->suspend();
+  if (suspended) co_return suspended;
   log_warn("an upload cannot be gone on with", {{"why", suspended.error().message}});
   co_await end_session(id);
+  co_return suspended;
 }
 
 void UploadRequests::forget(const std::string& id) {
@@ -279,9 +280,11 @@ Task<net::Response> UploadRequests::append(Visit& visit) {
   Result<void> received;
   if (!refused) received = co_await receive(visit, *claimed->session, *claimed->upload);
   const int64_t size = claimed->upload->size();
-  co_await suspend(id, *claimed);
+  const auto kept = co_await suspend(id, *claimed);
   if (refused) co_return std::move(*refused);
   if (!received) co_return upload_error(received.error());
+  // Writing goes on behind the reading: what the disk did not take must not be answered as taken.
+  if (!kept) co_return upload_error(kept.error());
   co_return session_answer(202, visit.place, id, size);
 }
 
@@ -295,7 +298,7 @@ Task<net::Response> UploadRequests::finish(Visit& visit) {
   Result<void> received;
   if (!refused) received = co_await receive(visit, *claimed->session, *claimed->upload);
   if (refused || !received) {
-    co_await suspend(id, *claimed);
+    (void)co_await suspend(id, *claimed);
     co_return refused ? std::move(*refused) : upload_error(received.error());
   }
   const auto done = co_await commit(visit.place.repository, *claimed->upload, *digest, id);
@@ -313,7 +316,8 @@ Task<net::Response> UploadRequests::status(Visit& visit) {
   if ((*session)->size < 0) {
     auto claimed = co_await claim(visit);
     if (!claimed) co_return upload_error(claimed.error());
-    co_await suspend(visit.place.reference, *claimed);
+    const auto kept = co_await suspend(visit.place.reference, *claimed);
+    if (!kept) co_return upload_error(kept.error());
   }
   co_return session_answer(204, visit.place, visit.place.reference, (*session)->size);
 }

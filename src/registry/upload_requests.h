@@ -60,7 +60,8 @@ class UploadRequests {
   Task<Result<void>> reserve(Session& session, int64_t bytes);
   Task<Result<void>> commit(const std::string& repository, blob::Upload& upload,
                             const blob::Digest& digest, const std::string& session_id);
-  Task<void> suspend(const std::string& id, Claim& claim);
+  // On failure the session has ended.
+  Task<Result<void>> suspend(const std::string& id, Claim& claim);
   Task<void> end_session(const std::string& id);
   void forget(const std::string& id);
 

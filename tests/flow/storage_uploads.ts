@@ -1,6 +1,6 @@
 // One upload of each kind that storage takes, as its client makes it in steps, for tests that cut
 // uploads short. Each tells afterwards, from outside, what became of it.
-import { createHash } from 'node:crypto';
+import assert from 'node:assert/strict';
 import { results } from './actions.ts';
 import type { Nimbus } from './nimbus.ts';
 import { describes, digestOf, location, Repository, types, withDigest } from './registry.ts';
@@ -239,3 +239,9 @@ export class Image extends RegistryUpload {
 }
 
 export const uploadKinds = [PlainKey, RangedEntry, BlockEntry, Artifact, WholeBlob, ChunkedBlob, Image];
+
+/** The books of the server’s data directory are right. */
+export async function fsckFindsNothing(nimbus: Nimbus): Promise<void> {
+  const report = await nimbus.cli(['cache', 'fsck', '--json', '--data', nimbus.data]);
+  assert.deepEqual(JSON.parse(report.stdout || '{}').findings, [], report.stdout + report.stderr);
+}

@@ -1,5 +1,6 @@
 #include "blob/disk_upload.h"
 
+#include "blob/growing_file.h"
 #include "blob/upload_file.h"
 
 namespace nimbus::blob {
@@ -8,7 +9,7 @@ DiskUpload::DiskUpload(net::Loop& loop, PinBoard& pins, UploadPlace& place,
                        std::shared_ptr<UploadFile> file)
     : loop_(loop), pins_(pins), place_(place), file_(std::move(file)) {}
 
-DiskUpload::~DiskUpload() = default;
+DiskUpload::~DiskUpload() { file_->give_up(); }
 
 const std::string& DiskUpload::id() const { return file_->id(); }
 int64_t DiskUpload::size() const { return file_->size(); }
@@ -34,6 +35,7 @@ Task<Result<BlobInfo>> DiskUpload::commit(std::optional<Digest> want) {
                    "the bytes are " + to_string(digest) + ", not " + to_string(*want));
   }
   const BlobInfo info{digest, file_->size()};
+  if (want) file_->verified();
   pin_ = co_await pins_.pin(digest);
   std::function<Result<void>()> call = [file = file_, &place = place_, info]() -> Result<void> {
     TRY(file->sync());
@@ -43,6 +45,11 @@ Task<Result<BlobInfo>> DiskUpload::commit(std::optional<Digest> want) {
   };
   CO_TRY(co_await loop_.blocking(std::move(call)));
   co_return info;
+}
+
+std::shared_ptr<const OpenBlob> DiskUpload::follow(BlobInfo will_be) {
+  file_->show();
+  return std::make_shared<GrowingFile>(loop_, file_, std::move(will_be));
 }
 
 Task<Result<void>> DiskUpload::suspend() {

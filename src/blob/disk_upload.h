@@ -37,6 +37,7 @@ class DiskUpload final : public Upload {
   Task<Result<void>> arrange(std::vector<Extent> parts) override;
   Task<Result<BlobInfo>> commit(std::optional<Digest> want) override;
   Task<Result<void>> suspend() override;
+  std::shared_ptr<const OpenBlob> follow(BlobInfo will_be) override;
 
  private:
   net::Loop& loop_;

@@ -23,11 +23,11 @@ net::Response OpenFile::respond(const net::Request& request, const net::FileAnsw
   return net::file_response(request, body(), answer);
 }
 
-bool OpenFile::read(int64_t offset, std::string& into) const {
+bool read_fully(int fd, int64_t offset, std::string& into) {
   size_t done = 0;
   while (done < into.size()) {
-    const ssize_t got = ::pread(fd_.get(), into.data() + done, into.size() - done,
-                                offset + static_cast<int64_t>(done));
+    const ssize_t got =
+        ::pread(fd, into.data() + done, into.size() - done, offset + static_cast<int64_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return false;
     done += static_cast<size_t>(got);

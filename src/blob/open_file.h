@@ -10,6 +10,9 @@
 
 namespace nimbus::blob {
 
+// Fills `into` from `offset`; false: the disk cannot, or the file is too short. Blocking.
+bool read_fully(int fd, int64_t offset, std::string& into);
+
 class OpenFile final : public OpenBlob, public std::enable_shared_from_this<OpenFile> {
  public:
   // not_found: absent.
@@ -21,8 +24,7 @@ class OpenFile final : public OpenBlob, public std::enable_shared_from_this<Open
   net::Response respond(const net::Request& request, const net::FileAnswer& answer) const override;
   Task<Result<std::string>> read_all(size_t bytes_max) const override;
   net::FileBody body() const;  // all of it
-  // Fills `into` from `offset`; false: the disk cannot, or the file is too short.
-  bool read(int64_t offset, std::string& into) const;
+  bool read(int64_t offset, std::string& into) const { return read_fully(fd_.get(), offset, into); }
 
  private:
   net::Loop& loop_;

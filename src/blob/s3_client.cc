@@ -82,9 +82,9 @@ struct S3Client::Call {
   std::string body{};
   std::optional<net::FileBody> file{};
   std::string payload_sha256{};  // of the file
-  std::function<Task<bool>(std::string_view)> on_bytes{};
-  uint64_t received = 0;  // bytes given to on_bytes
-  bool stopped = false;   // by on_bytes
+  std::optional<Reader> reader{};
+  uint64_t received = 0;  // bytes given to the reader
+  bool stopped = false;   // by the reader
   bool refused = false;   // the bucket answers, and does not like us
 };
 
@@ -143,15 +143,19 @@ Task<Result<net::ClientResponse>> S3Client::attempt(Call& call) {
   CO_TRY_ASSIGN(net::ClientRequest request, make_request(call));
   net::ClientResponse answer;
   std::function<void(const net::ClientResponse&)> on_head =
-      [&answer](const net::ClientResponse& head) { answer = head; };
+      [&answer, &call](const net::ClientResponse& head) {
+        answer = head;
+        const auto size = head.headers.find("Content-Length");
+        if (call.reader && head.status == 200 && size) call.reader->on_size(parse_size(*size));
+      };
   std::function<Task<bool>(std::string_view)> on_bytes =
       [&answer, &call](std::string_view bytes) -> Task<bool> {
-    if (!call.on_bytes || answer.status >= 300) {
+    if (!call.reader || answer.status >= 300) {
       answer.body += bytes;
       co_return answer.body.size() <= kAnswerBytesMax;
     }
     call.received += bytes.size();
-    const bool more = co_await call.on_bytes(bytes);
+    const bool more = co_await call.reader->on_bytes(bytes);
     call.stopped = !more;
     co_return more;
   };
@@ -212,10 +216,9 @@ Task<Result<S3Object>> S3Client::head(std::string key) {
   co_return object;
 }
 
-Task<Result<void>> S3Client::get(std::string key,
-                                 std::function<Task<bool>(std::string_view)> on_bytes) {
+Task<Result<void>> S3Client::get(std::string key, Reader reader) {
   Call request{.what = "reading " + key, .key = key};
-  request.on_bytes = std::move(on_bytes);
+  request.reader = std::move(reader);
   CO_TRY(co_await call(std::move(request)));
   co_return Result<void>();
 }

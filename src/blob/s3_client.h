@@ -50,9 +50,13 @@ class S3Client {
   // not_found: no such object. unavailable: the bucket does not answer, or not well, or does not
   // like the credentials (the hint says so).
   Task<Result<S3Object>> head(std::string key);
-  // Calls `on_bytes` with the object's bytes in order, each once; on a failure in between the rest
-  // is asked for. false from it ends the transfer (as a failure `conflict`).
-  Task<Result<void>> get(std::string key, std::function<Task<bool>(std::string_view)> on_bytes);
+  // Takes an object's bytes in order, each once, and before the first of them its size.
+  struct Reader {
+    std::function<Task<bool>(std::string_view)> on_bytes;  // false ends the transfer (`conflict`)
+    std::function<void(int64_t)> on_size = [](int64_t) {};
+  };
+  // On a failure in between the rest is asked for.
+  Task<Result<void>> get(std::string key, Reader reader);
   // Stores the file's bytes, in parts when they are many. `sha256`: of the whole, in hexadecimal.
   Task<Result<void>> put(std::string key, net::FileBody file, std::string sha256);
   Task<Result<void>> remove(std::string key);  // absent is done

@@ -8,6 +8,8 @@ namespace {
 
 constexpr Duration kFillPoll = std::chrono::seconds(30);
 constexpr int kNearPage = 1000;
+// Smaller ones are on their way so shortly that it is worth knowing how it ends before answering.
+constexpr int64_t kFollowedBytesMin = int64_t{256} << 10;
 
 std::string key_of(const Digest& digest) {
   return std::string(to_string(digest.algorithm)) + "/" + digest.hex.substr(0, 2) + "/" +
@@ -46,6 +48,9 @@ class S3Upload final : public Upload {
     co_return info;
   }
   Task<Result<void>> suspend() override { return near_->suspend(); }
+  std::shared_ptr<const OpenBlob> follow(BlobInfo will_be) override {
+    return near_->follow(std::move(will_be));
+  }
 
  private:
   S3Store& store_;
@@ -56,11 +61,12 @@ class S3Upload final : public Upload {
 }  // namespace
 
 struct S3Store::Fill {
-  Fill(net::Loop& loop, Digest d) : digest(std::move(d)), ended(loop) {}
+  Fill(net::Loop& loop, Digest d) : digest(std::move(d)), changed(loop) {}
   Digest digest;
+  std::shared_ptr<const OpenBlob> growing;  // once its first bytes are here, when it is large
   bool done = false;
   std::optional<Error> failure;
-  net::Notifier ended;
+  net::Notifier changed;
 };
 
 // What lies in the near store, the least recently used first.
@@ -117,60 +123,64 @@ Task<Result<void>> S3Store::send(BlobInfo blob) {
 }
 
 Task<Result<std::shared_ptr<const OpenBlob>>> S3Store::open(Digest digest) {
-  for (int attempt = 0;; ++attempt) {
-    auto near = co_await near_->open(digest);
-    if (near) note_near(digest, (*near)->info().size);
-    if (near || near.error().code != Code::not_found || attempt > 0) co_return near;
-    CO_TRY(co_await fetch(digest));
-  }
+  auto near = co_await near_->open(digest);
+  if (near) note_near(digest, (*near)->info().size);
+  if (near || near.error().code != Code::not_found) co_return near;
+  co_return co_await fetch(digest);
 }
 
-// Whoever comes while a blob is on its way waits for the same transfer.
-Task<Result<void>> S3Store::fetch(Digest digest) {
+// Whoever comes while a blob is on its way gets it from the same transfer.
+Task<Result<std::shared_ptr<const OpenBlob>>> S3Store::fetch(Digest digest) {
   auto& place = fills_[digest];
   if (place == nullptr) {
     place = std::make_shared<Fill>(loop_, digest);
     loop_.spawn(fill(this, place), "near cache fill");
   }
   const auto waiting = place;
-  while (!waiting->done) co_await waiting->ended.wait(kFillPoll);
+  while (!waiting->done && waiting->growing == nullptr) co_await waiting->changed.wait(kFillPoll);
   if (waiting->failure) co_return fail(*waiting->failure);
-  co_return Result<void>();
+  if (waiting->growing != nullptr) co_return waiting->growing;
+  co_return co_await near_->open(digest);
 }
 
-namespace {
-
-Task<Result<BlobInfo>> copy_near(S3Client& bucket, DiskStore& near, Digest digest) {
-  CO_TRY_ASSIGN(const auto upload, co_await near.begin({.algorithm = digest.algorithm}));
+Task<Result<BlobInfo>> S3Store::copy_near(Fill& fill) {
+  CO_TRY_ASSIGN(const auto upload, co_await near_->begin({.algorithm = fill.digest.algorithm}));
   std::optional<Error> failure;
-  std::function<Task<bool>(std::string_view)> take =
-      [&upload, &failure](std::string_view bytes) -> Task<bool> {
+  int64_t size = 0;
+  S3Client::Reader reader;
+  reader.on_size = [&size](int64_t told) { size = told; };
+  reader.on_bytes = [&](std::string_view bytes) -> Task<bool> {
     const Result<void> written = co_await upload->write(std::string(bytes));
     if (!written) failure = written.error();
+    if (written && fill.growing == nullptr && size >= kFollowedBytesMin) {
+      fill.growing = upload->follow({fill.digest, size});
+      fill.changed.notify_all();
+    }
     co_return written.has_value();
   };
-  const Result<void> got = co_await bucket.get(key_of(digest), std::move(take));
+  const Result<void> got = co_await bucket_->get(key_of(fill.digest), std::move(reader));
   if (failure) co_return fail(*failure);
   if (!got) co_return fail(got.error());
-  auto committed = co_await upload->commit(digest);
+  auto committed = co_await upload->commit(fill.digest);
   if (!committed && committed.error().code == Code::bad_request) {
     co_return fail(Code::corrupt, "the bucket's object is not what its name says");
   }
   co_return committed;
 }
 
-}  // namespace
-
 Task<void> S3Store::fill(S3Store* store, std::shared_ptr<Fill> fill) {
-  const auto copied = co_await copy_near(*store->bucket_, *store->near_, fill->digest);
+  const auto copied = co_await store->copy_near(*fill);
   if (copied) {
     store->note_near(copied->digest, copied->size);
   } else {
     fill->failure = copied.error();
+    // Whoever reads it already sees only that it breaks off.
+    log_warn("a blob did not come from the bucket",
+             {{"digest", to_string(fill->digest)}, {"why", copied.error().message}});
   }
   fill->done = true;
   store->fills_.erase(fill->digest);
-  fill->ended.notify_all();
+  fill->changed.notify_all();
   co_await store->shrink_near();
 }
 
@@ -253,13 +263,13 @@ Task<Result<Health>> S3Store::verify(Digest digest, int64_t bytes_per_second) {
     co_return fail(there.error());
   }
   Hasher hasher(digest.algorithm);
-  std::function<Task<bool>(std::string_view)> take =
-      [this, &hasher](std::string_view bytes) -> Task<bool> {
+  S3Client::Reader reader;
+  reader.on_bytes = [this, &hasher](std::string_view bytes) -> Task<bool> {
     std::function<void()> call = [&hasher, bytes] { hasher.update(bytes); };
     co_await loop_.run_blocking(std::move(call));
     co_return true;
   };
-  const Result<void> got = co_await bucket_->get(key_of(digest), std::move(take));
+  const Result<void> got = co_await bucket_->get(key_of(digest), std::move(reader));
   if (!got && got.error().code == Code::not_found) co_return Health::missing;
   if (!got) co_return fail(got.error());
   co_return hasher.finish() == digest ? Health::good : Health::rotten;

@@ -1,7 +1,8 @@
 // The store in an S3 bucket: `PREFIX/sha256/ab/<hex>`, with a DiskStore on this machine in front.
 // An upload is written and hashed on the local disk, then sent, in parts when it is large; it is
 // committed once the bucket has it. A blob that is read is fetched once, however many ask for it
-// together, checked against its digest, and kept near until the near cache is over its bound.
+// together, checked against its digest, and kept near until the near cache is over its bound. Those
+// who ask read it while it comes, each at its own pace; it goes on coming when they leave.
 //
 // A bucket that does not answer: what is near is still served, the rest fails with `unavailable`.
 //
@@ -49,7 +50,8 @@ class S3Store final : public Store {
   struct Near;
   static Task<Result<StoreSpace>> without_bound() { co_return StoreSpace{}; }
   static Task<void> fill(S3Store* store, std::shared_ptr<Fill> fill);
-  Task<Result<void>> fetch(Digest digest);
+  Task<Result<BlobInfo>> copy_near(Fill& fill);
+  Task<Result<std::shared_ptr<const OpenBlob>>> fetch(Digest digest);
   Task<Result<void>> learn_near();
   void note_near(const Digest& digest, int64_t size);
   void forget_near(const Digest& digest);

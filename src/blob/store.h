@@ -36,6 +36,24 @@ struct Extent {
   int64_t size = 0;
 };
 
+// A blob open for reading; stays readable when the blob is removed meanwhile.
+class OpenBlob {
+ public:
+  virtual ~OpenBlob() = default;
+  const BlobInfo& info() const { return info_; }
+  // The answer to a GET or HEAD: ranges, If-None-Match, sendfile.
+  virtual net::Response respond(const net::Request& request,
+                                const net::FileAnswer& answer) const = 0;
+  // The whole content. too_large: over `bytes_max`. corrupt: shorter than it was.
+  virtual Task<Result<std::string>> read_all(size_t bytes_max) const = 0;
+
+ protected:
+  explicit OpenBlob(BlobInfo info) : info_(std::move(info)) {}
+
+ private:
+  BlobInfo info_;
+};
+
 // Bytes on their way in. Destroyed without `commit` or `suspend`, it leaves nothing behind. Calls
 // may overlap (chunks that arrive on several connections), but none may be under way when it is
 // destroyed or committed.
@@ -60,29 +78,16 @@ class Upload {
   virtual Task<Result<BlobInfo>> commit(std::optional<Digest> want) = 0;
   // Makes what came so far survive this object, for `Store::resume`; only of resumable uploads.
   virtual Task<Result<void>> suspend() = 0;
+  // The blob that this upload is to become, readable while it grows (from its start, in order): a
+  // reader gets bytes as soon as they are on the disk, but the last one only once `commit` has
+  // found the digest right. Otherwise the reader's answer breaks off, so that nobody ever has the
+  // whole of what is not `will_be`. Outlives this object.
+  virtual std::shared_ptr<const OpenBlob> follow(BlobInfo will_be) = 0;
 };
 
 struct UploadOptions {
   Algorithm algorithm = Algorithm::sha256;  // a `want` of another costs one more read
   bool resumable = false;                   // may be suspended; expires when idle
-};
-
-// A blob open for reading; stays readable when the blob is removed meanwhile.
-class OpenBlob {
- public:
-  virtual ~OpenBlob() = default;
-  const BlobInfo& info() const { return info_; }
-  // The answer to a GET or HEAD: ranges, If-None-Match, sendfile.
-  virtual net::Response respond(const net::Request& request,
-                                const net::FileAnswer& answer) const = 0;
-  // The whole content. too_large: over `bytes_max`. corrupt: shorter than it was.
-  virtual Task<Result<std::string>> read_all(size_t bytes_max) const = 0;
-
- protected:
-  explicit OpenBlob(BlobInfo info) : info_(std::move(info)) {}
-
- private:
-  BlobInfo info_;
 };
 
 enum class Health { good, rotten, missing };

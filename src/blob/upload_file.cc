@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "blob/disk_errors.h"
+#include "blob/open_file.h"
 
 namespace nimbus::blob {
 namespace {
@@ -83,7 +84,8 @@ Task<Result<void>> UploadFile::write_at(int64_t offset, std::string bytes) {
   if (failure_) co_return fail(*failure_);
   if (bytes.empty()) co_return Result<void>();
   size_ = std::max(size_, offset + count);
-  if (!fd_ && !first_ && to_write_.empty() && !writing_ && offset == 0 && written_.empty()) {
+  if (!shown_ && !fd_ && !first_ && to_write_.empty() && !writing_ && offset == 0 &&
+      written_.empty()) {
     cover(0, count);
     first_ = std::move(bytes);
     queued_bytes_ += count;
@@ -131,6 +133,10 @@ Task<void> UploadFile::write_queue() {
       std::function<Result<void>()> call = [self, &pieces] { return self->write_pieces(pieces); };
       const Result<void> done = co_await loop_.blocking(std::move(call));
       if (!done) failure_ = done.error();
+    }
+    for (const auto& piece : pieces) {
+      if (failure_ || piece->offset != on_disk_to_) continue;
+      on_disk_to_ += static_cast<int64_t>(piece->bytes.size());
     }
     done_with(pieces);
   }
@@ -317,6 +323,26 @@ Result<void> UploadFile::copy_parts(const std::vector<Extent>& parts) {
   }
   fd_ = std::move(to);
   return outcome;
+}
+
+void UploadFile::show() {
+  shown_ = true;
+  given_up_ = false;
+  if (first_) submit(0, *std::exchange(first_, std::nullopt));
+}
+
+void UploadFile::verified() {
+  verified_ = true;
+  progress_.notify_all();
+}
+
+void UploadFile::give_up() {
+  given_up_ = !verified_;
+  progress_.notify_all();
+}
+
+bool UploadFile::read(int64_t offset, std::string& into) const {
+  return read_fully(fd_.get(), offset, into);
 }
 
 Result<void> UploadFile::sync() {

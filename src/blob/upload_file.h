@@ -45,6 +45,17 @@ class UploadFile : public std::enable_shared_from_this<UploadFile> {
   Result<void> sync();           // blocking; the content is durable
   void keep() { kept_ = true; }  // the file outlives this object
 
+  // For those who read while it grows (growing_file.h). From now on nothing is kept back in memory.
+  void show();
+  void verified();  // the digest is the one that was wanted
+  void give_up();   // nothing more comes; tells readers, unless it was verified
+  bool is_verified() const { return verified_; }
+  bool is_given_up() const { return given_up_ || failure_.has_value(); }
+  int64_t on_disk() const { return on_disk_to_; }      // bytes from the start
+  int descriptor() const { return fd_.get(); }         // once anything is on the disk
+  bool read(int64_t offset, std::string& into) const;  // blocking; false: the disk cannot
+  net::Notifier& progress() { return progress_; }
+
  private:
   struct Piece {
     int64_t offset;
@@ -82,6 +93,10 @@ class UploadFile : public std::enable_shared_from_this<UploadFile> {
   bool writing_ = false;
   bool hashing_ = false;
   bool kept_ = false;
+  bool shown_ = false;
+  bool verified_ = false;
+  bool given_up_ = false;
+  int64_t on_disk_to_ = 0;
   std::optional<Error> failure_;
   net::Notifier progress_;
 };

@@ -11,7 +11,7 @@ export interface Stored {
 }
 
 /** What the next requests meet; `undefined` lets one through. */
-export type Fault = 'error500' | 'slowdown' | 'silence' | 'break' | 'hang' | undefined;
+export type Fault = 'error500' | 'slowdown' | 'silence' | 'break' | 'hang' | 'hold' | 'short' | 'trickle' | undefined;
 
 const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest('hex');
 const hmac = (key: string | Buffer, data: string) => createHmac('sha256', key).update(data).digest();
@@ -24,6 +24,8 @@ export class FakeS3 {
   readonly seen: string[] = [];
   /** Asked before each request; its answer decides what happens. */
   fault: (request: http.IncomingMessage) => Fault = () => undefined;
+  /** Gives out the rest of what `hold` keeps back. */
+  release: () => void = () => {};
   readonly bucket: string;
   readonly accessKey: string;
   readonly secretKey: string;
@@ -187,15 +189,31 @@ export class FakeS3 {
     }
     const begin = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
     const bytes = object.bytes.subarray(begin);
-    response.writeHead(begin > 0 ? 206 : 200, { 'Content-Length': bytes.length, 'Last-Modified': object.modified.toUTCString() });
+    // What a bucket that lost an object's end says of it.
+    const told = fault === 'short' ? bytes.subarray(0, bytes.length - 1) : bytes;
+    response.writeHead(begin > 0 ? 206 : 200, { 'Content-Length': told.length, 'Last-Modified': object.modified.toUTCString() });
     if (request.method === 'HEAD') {
       response.end();
     } else if (fault === 'break') {
       response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy());
     } else if (fault === 'hang') {
       response.write(bytes.subarray(0, bytes.length / 2));
+    } else if (fault === 'hold') {
+      response.write(bytes.subarray(0, bytes.length / 2));
+      this.release = () => response.end(bytes.subarray(bytes.length / 2));
+    } else if (fault === 'trickle') {
+      this.trickle(response, bytes);
     } else {
-      response.end(bytes);
+      response.end(told);
     }
+  }
+
+  /** A sixteenth at a time, as slowly as timers allow. */
+  private trickle(response: http.ServerResponse, bytes: Buffer): void {
+    const step = Math.ceil(bytes.length / 16);
+    if (response.destroyed) return;
+    response.write(bytes.subarray(0, step));
+    if (bytes.length > step) setTimeout(() => this.trickle(response, bytes.subarray(step)), 20);
+    else response.end();
   }
 }

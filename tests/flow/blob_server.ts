@@ -25,6 +25,13 @@ export interface BlobAnswer {
   headers: http.IncomingHttpHeaders;
 }
 
+export interface FollowedAnswer {
+  response: http.IncomingMessage;
+  /** The body, or nothing when it broke off. */
+  whole: Promise<Buffer | undefined>;
+  received: () => Buffer;
+}
+
 /** A folder in memory where there is one: fsync on a busy disk takes seconds. */
 export function scratchFolder(): string {
   return mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'nimbus-blob-'));
@@ -97,6 +104,20 @@ export class BlobServer {
       });
       request.on('error', reject);
       request.end(body);
+    });
+  }
+
+  /** An answer whose bytes come as the server sends them: its head, and what has come so far. */
+  follow(digest: string, headers: Record<string, string> = {}): Promise<FollowedAnswer> {
+    return new Promise((resolve, reject) => {
+      const request = http.request({ host: '127.0.0.1', port: this.port, path: `/blobs/${digest}`, agent: false, headers: { Authorization: `Bearer ${this.token}`, ...headers } }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk) => chunks.push(chunk));
+        const whole = new Promise<Buffer | undefined>((end) => response.on('close', () => end(response.complete ? Buffer.concat(chunks) : undefined)).on('error', () => {}));
+        resolve({ response, whole, received: () => Buffer.concat(chunks) });
+      });
+      request.on('error', reject);
+      request.end();
     });
   }
 

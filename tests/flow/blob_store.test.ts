@@ -135,6 +135,72 @@ describe('a bucket', () => {
     assert.deepEqual(s3.seen.filter((line) => line.startsWith('GET some')), [`GET ${keyOf(digestOf(bytes))}`]);
   });
 
+  test('is passed on while it comes: to everybody at once, from one transfer', async () => {
+    const bytes = randomBytes(4_000_000);
+    const digest = digestOf(bytes);
+    await server.put(bytes);
+    await forgetNear();
+    s3.seen.length = 0;
+    s3.fault = (request) => (request.method === 'GET' && !request.url?.includes('?') ? 'hold' : undefined);
+    const first = await server.follow(digest);
+    const second = await server.follow(digest);
+    await until('both to have what the bucket has sent', () => [first, second].every((answer) => answer.received().length >= 1_990_000));
+    assert.ok(first.received().equals(bytes.subarray(0, first.received().length)));
+    const start = await server.get(digest, { Range: 'bytes=100-1000099' });
+    assert.equal(start.status, 206);
+    assert.ok(start.body.equals(bytes.subarray(100, 1_000_100)));
+    const end = await server.follow(digest, { Range: 'bytes=-10' });
+    assert.equal(end.received().length, 0);
+    s3.release();
+    s3.fault = () => undefined;
+    for (const answer of [first, second]) assert.equal(digestOf((await answer.whole) ?? ''), digest);
+    assert.deepEqual(await end.whole, bytes.subarray(-10));
+    assert.deepEqual(s3.seen.filter((line) => line.startsWith('GET some')), [`GET ${keyOf(digest)}`]);
+  });
+
+  test('is fetched to the end when everybody has left, and a reader who stands still holds up nobody', async () => {
+    const bytes = randomBytes(30_000_000);
+    const digest = digestOf(bytes);
+    await server.put(bytes);
+    await forgetNear();
+    s3.seen.length = 0;
+    s3.fault = (request) => (request.method === 'GET' && !request.url?.includes('?') ? 'hold' : undefined);
+    const still = await server.follow(digest);
+    still.response.pause();
+    const left = await server.follow(digest);
+    left.response.destroy();
+    s3.release();
+    s3.fault = () => undefined;
+    const whole = await server.get(digest);
+    assert.equal(digestOf(whole.body), digest);
+    still.response.destroy();
+    assert.deepEqual(s3.seen.filter((line) => line.startsWith('GET some')), [`GET ${keyOf(digest)}`]);
+  });
+
+  test('whose large object is rotten or short breaks off before its end, for everybody', async () => {
+    const bytes = randomBytes(3_000_000);
+    const digest = digestOf(bytes);
+    await server.put(bytes);
+    for (const broken of ['rotten', 'short'] as const) {
+      await forgetNear();
+      const object = s3.objects.get(keyOf(digest));
+      assert.ok(object);
+      object.bytes = Buffer.from(bytes);
+      if (broken === 'rotten') object.bytes[5] ^= 1;
+      else object.bytes = object.bytes.subarray(0, -1);
+      s3.fault = (request) => (request.method === 'GET' && !request.url?.includes('?') ? 'hold' : undefined);
+      const answers = [await server.follow(digest), await server.follow(digest), await server.follow(digest, { Range: 'bytes=2000000-' })];
+      s3.release();
+      s3.fault = () => undefined;
+      for (const answer of answers) {
+        assert.ok((await answer.whole) === undefined, broken);
+        assert.ok(answer.received().length < Number(answer.response.headers['content-length']));
+      }
+      object.bytes = bytes;
+      assert.equal(digestOf((await server.get(digest)).body), digest, 'nothing of it was kept');
+    }
+  });
+
   test('that stumbles is asked again, from where it broke off', async () => {
     const bytes = randomBytes(20_000_000);
     let calls = 0;

@@ -5,6 +5,7 @@
 
 #include "agent/guest_job.h"
 #include "base/encoding.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -20,9 +21,22 @@ constexpr size_t kConsoleLinesMax = 40;
 constexpr size_t kConsoleLineBytesMax = 400;
 constexpr size_t kReasonBytesMax = 500;
 constexpr size_t kEntropyBytes = 32;
+constexpr int64_t kAgeMsMax = int64_t{30} * 24 * 3600 * 1000;
 
 void sooner(Duration& until, const std::optional<Duration>& at) {
   if (at) until = std::min(until, *at);
+}
+
+// The event as it goes out now: how long ago it happened says more to a server whose clock is
+// another than when.
+std::string with_age(const std::string& event, Time now) {
+  auto body = parse_json_object(event);
+  const auto text = body ? read_text(*body, "at") : Result<std::string>("");
+  const auto at = text ? parse_rfc3339(*text) : fail(Code::bad_request, "no time");
+  if (!at) return event;
+  const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - *at).count();
+  (*body)["age_ms"] = std::clamp<int64_t>(age, 0, kAgeMsMax);
+  return json::serialize(*body);
 }
 
 }  // namespace
@@ -60,9 +74,8 @@ Task<Result<void>> Execution::resume(JournaledExecution row) {
   options.resumed = resumed_;
   options.retry_first = context_.options.retry_first;
   options.retry_max = context_.options.retry_max;
-  options.on_progress = [journal = &context_.journal, key = key()](int64_t seq) {
-    journal->note_log_seq(key, seq);
-  };
+  options.on_progress = [journal = &context_.journal, clock = &context_.clock, key = key()](
+                            int64_t seq) { journal->note_log_seq(key, seq, clock->now()); };
   options.on_stale = [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->become_stale("the server refuses its fence");
   };
@@ -119,7 +132,7 @@ Task<void> Execution::keep_lease(std::shared_ptr<Execution>) {
     if (done_ || stale_ || reported_) break;  // what a lease that has ended says is of no use
     if (lease) {
       take_lease(*lease);
-      context_.journal.note_lease(key(), lease->expires_at);
+      context_.journal.note_lease(key(), lease->expires_at, context_.clock.now());
       pause = context_.options.retry_first;
       // A server that does not hold the question back is not asked more often for that.
       const Duration next = asked_at + (cancelled_ ? third : wait);
@@ -178,6 +191,7 @@ GuestWork Execution::make_work(ImageRoot image) {
   };
   work.on_finished = [self](GuestReport report) {
     self->report_ = std::move(report);
+    self->reported_at_ = self->context_.clock.now();
     self->changed_.notify_all();
   };
   return work;
@@ -204,6 +218,7 @@ Task<Verdict> Execution::run(std::shared_ptr<vm::Machine> machine, Gateway& gate
     }
     if (auto verdict = find_verdict(now, gateway)) {
       gateway_ = nullptr;
+      if (!verdict->ended_at) verdict->ended_at = context_.clock.now();
       co_return std::move(*verdict);
     }
     (void)co_await changed_.wait(next_deadline(now, gateway) - now);
@@ -217,10 +232,7 @@ std::optional<Verdict> Execution::find_verdict(Duration now, Gateway& gateway) {
     return Verdict{Verdict::Kind::finished, result, {}, std::move(reason), false};
   };
   if (stale_) return Verdict{Verdict::Kind::stale, {}, {}, stale_reason_, false};
-  if (report_) {
-    return Verdict{Verdict::Kind::finished, report_->result, report_->exit_code, report_->reason,
-                   true};
-  }
+  if (report_) return by_report();
   if (cancelled_ && (exit_ || !given_ || past(kill_at_))) {
     return finished(JobResult::cancelled, "cancelled");
   }
@@ -239,6 +251,14 @@ std::optional<Verdict> Execution::find_verdict(Duration now, Gateway& gateway) {
     return Verdict{Verdict::Kind::abandoned, {}, {}, "the agent was stopped", false};
   }
   return std::nullopt;
+}
+
+// The guest's clock runs while no agent listens to it: it says for how long its job has been over.
+Verdict Execution::by_report() const {
+  Verdict verdict{Verdict::Kind::finished, report_->result, report_->exit_code, report_->reason,
+                  true};
+  verdict.ended_at = reported_at_ - report_->age;
+  return verdict;
 }
 
 Verdict Execution::given_back(std::string reason) {
@@ -281,7 +301,8 @@ Task<Result<void>> Execution::add_event(std::string_view type, const Verdict* ve
   body["fence"] = key().fence.value;
   body["seq"] = event.seq;
   body["type"] = type;
-  body["at"] = to_rfc3339(context_.clock.now());
+  const std::optional<Time> ended = verdict != nullptr ? verdict->ended_at : std::nullopt;
+  body["at"] = to_rfc3339(ended.value_or(context_.clock.now()));
   if (verdict != nullptr) {
     if (verdict->kind == Verdict::Kind::finished) {
       body["result"] = model::to_string(verdict->result);
@@ -309,8 +330,9 @@ Task<void> Execution::deliver_events(std::shared_ptr<Execution>) {
   Duration pause = context_.options.retry_first;
   while (!events_.empty() && !stale_) {
     const JournaledEvent event = events_.front();
+    std::string body = with_age(event.body, context_.clock.now());
     const auto sent =
-        co_await context_.control.send_event(context_.credential, key().job, event.body);
+        co_await context_.control.send_event(context_.credential, key().job, std::move(body));
     if (!sent && sent.error().code == Code::unavailable) {
       (void)co_await changed_.wait(pause);
       pause = std::min(pause * 2, context_.options.retry_max);
@@ -363,6 +385,7 @@ Task<void> Execution::say_last_words(const Verdict& verdict, std::string console
 Task<void> Execution::conclude(Verdict verdict, std::string console) {
   const auto self = shared_from_this();
   concluding_ = true;
+  if (!verdict.ended_at) verdict.ended_at = context_.clock.now();
   if (verdict.kind != Verdict::Kind::stale) {
     co_await say_last_words(verdict, std::move(console));
     // The lease is kept meanwhile: spooled lines need its token.

@@ -54,6 +54,7 @@ struct Verdict {
   std::string reason;
   bool by_guest = false;   // the guest said so; otherwise its console is worth a look
   bool keeps_try = false;  // abandoned for a reason that is not the job's: it costs no try
+  std::optional<Time> ended_at = {};  // by this host's clock; when nobody says, the verdict's time
 };
 
 class Execution : public std::enable_shared_from_this<Execution> {
@@ -95,6 +96,7 @@ class Execution : public std::enable_shared_from_this<Execution> {
   void take_lease(const Lease& lease);
   Task<void> keep_lease(std::shared_ptr<Execution> self);
   Task<void> watch(std::shared_ptr<Execution> self, std::shared_ptr<vm::Machine> machine);
+  Verdict by_report() const;
   std::optional<Verdict> find_verdict(Duration now, Gateway& gateway);
   Duration next_deadline(Duration now, const Gateway& gateway) const;
   Verdict died() const;
@@ -129,6 +131,7 @@ class Execution : public std::enable_shared_from_this<Execution> {
   bool done_ = false;
   std::string stale_reason_;
   std::optional<GuestReport> report_;
+  Time reported_at_;
   std::optional<vm::Exit> exit_;
   std::optional<Duration> boot_deadline_;
   std::optional<Duration> job_deadline_;

@@ -20,6 +20,7 @@ using net::Response;
 
 constexpr Duration kWaitMax = std::chrono::seconds(60);
 constexpr int64_t kSeqMax = int64_t{1} << 53;
+constexpr int64_t kAgeMsMax = int64_t{30} * 24 * 3600 * 1000;
 constexpr size_t kReasonBytesMax = 1000;
 
 // What is forwarded, apart from the guest's own protocol; all else is not there.
@@ -115,8 +116,10 @@ Result<GuestReport> parse_guest_report(std::string_view body) {
   report.result = *result;
   const auto exit_code = TRY(find_int(object, "exit_code", 0, 255));
   if (exit_code) report.exit_code = static_cast<int>(*exit_code);
+  TRY(model::check_result(report.result, exit_code));
   report.reason = TRY(find_text(object, "reason")).value_or("").substr(0, kReasonBytesMax);
   report.last_seq = TRY(read_int(object, "last_seq", 0, kSeqMax));
+  report.age = std::chrono::milliseconds(TRY(find_int(object, "age_ms", 0, kAgeMsMax)).value_or(0));
   return report;
 }
 

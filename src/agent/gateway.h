@@ -35,6 +35,7 @@ struct GuestReport {
   std::optional<int> exit_code;
   std::string reason;
   int64_t last_seq = 0;
+  Duration age{0};  // since the job ended: the gateway may have been away
 };
 Result<GuestReport> parse_guest_report(std::string_view body);
 

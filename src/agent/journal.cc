@@ -32,6 +32,7 @@ CREATE TABLE events (
   PRIMARY KEY (job, fence, seq)
 );
 )"},
+    {2, "when a VM was last known to run", "ALTER TABLE executions ADD COLUMN alive_us BIGINT"},
 };
 
 constexpr db::MigrationSet kSet{"agent", kMigrations};
@@ -59,7 +60,7 @@ Result<std::vector<JournaledExecution>> Journal::read() {
     executions.clear();
     const auto rows = TRY(tx.query(
         "SELECT e.job, e.fence, e.slot, e.assignment, e.lease_expires_us, e.started, e.log_seq, "
-        "e.event_seq, e.ended, m.identity FROM executions e LEFT JOIN machines m "
+        "e.event_seq, e.ended, m.identity, e.alive_us FROM executions e LEFT JOIN machines m "
         "ON m.slot = e.slot AND e.ended = 0 ORDER BY e.job, e.fence"));
     for (const db::Row& row : rows) {
       JournaledExecution execution;
@@ -72,6 +73,7 @@ Result<std::vector<JournaledExecution>> Journal::read() {
       execution.event_seq = row.integer(7);
       execution.ended = row.integer(8) != 0;
       execution.machine = row.find_text(9).value_or("");
+      execution.alive_at = row.find_time(10);
       const auto events =
           TRY(tx.query("SELECT seq, body FROM events WHERE job = $1 AND fence = $2 ORDER BY seq",
                        execution.key.job.value, execution.key.fence.value));
@@ -167,21 +169,25 @@ Task<Result<void>> Journal::end(ExecutionKey key) {
   });
 }
 
-void Journal::note_lease(ExecutionKey key, Time expires_at) {
+void Journal::note_lease(ExecutionKey key, Time expires_at, Time now) {
   database_->submit_write(
-      [key, expires_at](db::Transaction& tx) -> Result<void> {
-        TRY(tx.run("UPDATE executions SET lease_expires_us = $1 WHERE job = $2 AND fence = $3",
-                   expires_at, key.job.value, key.fence.value));
+      [key, expires_at, now](db::Transaction& tx) -> Result<void> {
+        TRY(
+            tx.run("UPDATE executions SET lease_expires_us = $1, alive_us = $2 "
+                   "WHERE job = $3 AND fence = $4",
+                   expires_at, now, key.job.value, key.fence.value));
         return {};
       },
       log_failure);
 }
 
-void Journal::note_log_seq(ExecutionKey key, int64_t seq) {
+void Journal::note_log_seq(ExecutionKey key, int64_t seq, Time now) {
   database_->submit_write(
-      [key, seq](db::Transaction& tx) -> Result<void> {
-        TRY(tx.run("UPDATE executions SET log_seq = $1 WHERE job = $2 AND fence = $3", seq,
-                   key.job.value, key.fence.value));
+      [key, seq, now](db::Transaction& tx) -> Result<void> {
+        TRY(
+            tx.run("UPDATE executions SET log_seq = $1, alive_us = $2 "
+                   "WHERE job = $3 AND fence = $4",
+                   seq, now, key.job.value, key.fence.value));
         return {};
       },
       log_failure);

@@ -37,6 +37,7 @@ struct JournaledExecution {
   int slot = -1;
   std::string assignment;  // as received, without its token
   Time lease_expires_at;
+  std::optional<Time> alive_at;        // when its VM was last known to run
   std::string machine;                 // vm::MachineIdentity as JSON; empty: not booted yet
   bool started = false;                // the guest has said so
   int64_t log_seq = 0;                 // about the last line that was forwarded
@@ -62,8 +63,9 @@ class Journal {
   Task<Result<void>> event_accepted(ExecutionKey key, int64_t seq);
   Task<Result<void>> end(ExecutionKey key);
   // Not waited for: after a crash they may be a little old.
-  void note_lease(ExecutionKey key, Time expires_at);
-  void note_log_seq(ExecutionKey key, int64_t seq);
+  // Both tell that the VM ran just now.
+  void note_lease(ExecutionKey key, Time expires_at, Time now);
+  void note_log_seq(ExecutionKey key, int64_t seq, Time now);
 
  private:
   explicit Journal(std::unique_ptr<db::Database> database) : database_(std::move(database)) {}

@@ -78,6 +78,11 @@ Task<void> Agent::State::recover_execution(JournaledExecution row, std::set<int>
       co_return;
     }
     verdict.reason = "the agent restarted and the VM was gone";
+    // The journal knows only that it still ran then: its end is nobody's knowledge.
+    if (before.alive_at) {
+      verdict.ended_at = before.alive_at;
+      verdict.reason += "; it was last known to run at " + to_rfc3339(*before.alive_at);
+    }
   }
   parts.loop.spawn(execution->conclude(std::move(verdict), ""), "conclude");
 }

@@ -1,4 +1,5 @@
 // The bodies that agents send and get, see lease_routes.h.
+#include <array>
 #include <boost/json.hpp>
 
 #include "api/json_text.h"
@@ -13,6 +14,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr int64_t kFenceMax = int64_t{1} << 53;
+constexpr int64_t kExitCodeMax = 255;
+constexpr int64_t kAgeMsMax = int64_t{366} * 24 * 3600 * 1000;  // of a report that waited
 constexpr size_t kReasonBytesMax = 1024;
 constexpr size_t kRunningMax = 4096;
 
@@ -63,6 +66,34 @@ std::string plain_reason(std::string text) {
   return to_utf8_lossy(text);
 }
 
+// A field that has no meaning for its event tells of an agent that means something else.
+Result<void> refuse_foreign_fields(const json::object& body, EventType type,
+                                   const std::string& name) {
+  constexpr std::array<std::pair<std::string_view, EventType>, 3> kOwners = {
+      {{"result", EventType::finished},
+       {"exit_code", EventType::finished},
+       {"keeps_try", EventType::abandoned}}};
+  for (const auto& [field, owner] : kOwners) {
+    const json::value* given = body.if_contains(field);
+    if (given == nullptr || given->is_null() || type == owner) continue;
+    return fail(Code::bad_request,
+                "field '" + std::string(field) + "' is not for type '" + name + "'");
+  }
+  return {};
+}
+
+Result<void> read_end(const json::object& body, JobEvent& event) {
+  const std::string result = TRY(read_text(body, "result"));
+  const auto found = model::find_job_result(result);
+  if (!found) {
+    return fail(Code::bad_request, "field 'result' is no result: '" + result.substr(0, 64) + "'",
+                "one of succeeded, failed, timed_out, cancelled");
+  }
+  event.result = *found;
+  event.exit_code = TRY(find_int(body, "exit_code", 0, kExitCodeMax));
+  return model::check_result(event.result, event.exit_code);
+}
+
 }  // namespace
 
 Result<PollRequest> parse_poll(std::string_view text) {
@@ -91,19 +122,12 @@ Result<JobEvent> parse_job_event(std::string_view text) {
                 "one of booting, started, finished, abandoned");
   }
   event.type = *known;
-  if (event.type == EventType::finished) {
-    const std::string result = TRY(read_text(body, "result"));
-    const auto found = model::find_job_result(result);
-    if (!found) {
-      return fail(Code::bad_request, "field 'result' is no result: '" + result.substr(0, 64) + "'",
-                  "one of succeeded, failed, timed_out, cancelled");
-    }
-    event.result = *found;
-  }
-  event.exit_code = TRY(find_int(body, "exit_code", INT32_MIN, INT32_MAX));
+  TRY(refuse_foreign_fields(body, event.type, type));
+  if (event.type == EventType::finished) TRY(read_end(body, event));
   event.reason = plain_reason(TRY(find_text(body, "reason")).value_or(""));
   event.keeps_try = TRY(find_bool(body, "keeps_try")).value_or(false);
   event.log_last_seq = TRY(find_int(body, "log_last_seq", 0, kFenceMax));
+  event.age = std::chrono::milliseconds(TRY(find_int(body, "age_ms", 0, kAgeMsMax)).value_or(0));
   return event;
 }
 

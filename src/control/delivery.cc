@@ -129,7 +129,7 @@ Result<JobChange> conclude(db::Transaction& tx, JobHead& head, Time now) {
     head.held = false;
     return move_job(tx, head, to, reason, now);
   }
-  head.reason = reason;
+  if (!head.cancel_requested) head.reason = reason;  // who was first is why it ends
   if (to == JobState::cancelled) head.cancel_requested = true;
   TRY(save_head(tx, head));
   return change_of(head, head.state);

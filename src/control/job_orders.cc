@@ -8,6 +8,8 @@ namespace {
 
 using model::JobState;
 
+constexpr std::string_view kBeing = "being ";  // before the reason, until the execution is gone
+
 Result<std::optional<Ordered>> find_ordered(db::Transaction& tx, const std::string& org,
                                             const IdempotencyKey& key, Time now) {
   const auto row =
@@ -67,9 +69,14 @@ Result<std::optional<JobChange>> cancel_job(db::Transaction& tx, JobHead head, s
   }
   if (head.cancel_requested) return std::nullopt;
   head.cancel_requested = true;
-  head.reason = "being " + reason;
+  head.reason = std::string(kBeing) + reason;
   TRY(save_head(tx, head));
   return change_of(head, head.state);
+}
+
+std::string reason_of_cancel(const JobHead& head) {
+  const std::string_view reason = head.reason;
+  return std::string(reason.starts_with(kBeing) ? reason.substr(kBeing.size()) : reason);
 }
 
 Result<Ordered> rerun_job(db::Transaction& tx, const Job& job, Time now) {

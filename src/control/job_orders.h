@@ -34,6 +34,8 @@ Result<Ordered> create_job(db::Transaction& tx, const OrgStore& orgs, Job job,
 // is already cancelled or being cancelled. conflict: it has ended otherwise.
 Result<std::optional<JobChange>> cancel_job(db::Transaction& tx, JobHead head, std::string_view by,
                                             Time now);
+// What a job that is being cancelled ends with: by whom, when an operator asked.
+std::string reason_of_cancel(const JobHead& head);
 
 // The same work as a new native job. conflict: the job has not ended.
 Result<Ordered> rerun_job(db::Transaction& tx, const Job& job, Time now);

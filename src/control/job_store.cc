@@ -238,24 +238,24 @@ Result<void> save_head(db::Transaction& tx, const JobHead& head) {
 }
 
 Result<JobChange> move_job(db::Transaction& tx, JobHead& head, JobState to, std::string reason,
-                           Time now) {
+                           Moment when) {
   CHECK(model::can_move(head.state, to));
   const JobState from = head.state;
   head.state = to;
   head.reason = std::move(reason);
   head.moves += 1;
-  if (to == JobState::running) head.started_at = now;
-  if (model::is_final(to)) head.finished_at = now;
+  if (to == JobState::running) head.started_at = when.happened;
+  if (model::is_final(to)) head.finished_at = when.happened;
   if (to == JobState::queued) {
     head.agent = std::nullopt;
     head.leased_at = head.started_at = std::nullopt;
   }
   if (to != JobState::leased && to != JobState::running && head.lease_expires_at) {
-    TRY(access::end_lease_in(tx, {head.id}, {head.fence}, *head.lease_expires_at, now));
+    TRY(access::end_lease_in(tx, {head.id}, {head.fence}, *head.lease_expires_at, when.recorded));
     head.lease_expires_at = std::nullopt;
   }
   TRY(save_head(tx, head));
-  TRY(record_transition(tx, head.id, head.moves, to, head.fence, now, head.reason));
+  TRY(record_transition(tx, head.id, head.moves, to, head.fence, when.happened, head.reason));
   return change_of(head, from);
 }
 

@@ -27,10 +27,19 @@ Result<std::optional<JobHead>> find_github_head(db::Transaction& tx, int64_t git
 // Writes what may have changed, without a transition.
 Result<void> save_head(db::Transaction& tx, const JobHead& head);
 
+// When a change is written down, and when what it tells of happened: not the same where an agent
+// could not report for a while.
+struct Moment {
+  Moment(Time now) : recorded(now), happened(now) {}
+  Moment(Time now, Time then) : recorded(now), happened(then) {}
+  Time recorded;
+  Time happened;
+};
+
 // Moves the job and saves it. A lease ends here when the new state is not one of a lease; times of
 // start and end are set. The edge must exist (can_move).
 Result<JobChange> move_job(db::Transaction& tx, JobHead& head, model::JobState to,
-                           std::string reason, Time now);
+                           std::string reason, Moment when);
 
 // Leases a queued job that is free to go: the next fence, one try more. The job as it now is;
 // nullopt: it is not queued any more.

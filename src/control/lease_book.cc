@@ -1,7 +1,6 @@
 #include "control/lease_book.h"
 
 #include <algorithm>
-#include <array>
 
 #include "access/audit.h"
 #include "base/check.h"
@@ -13,8 +12,6 @@ namespace {
 
 using model::JobState;
 
-constexpr std::array<std::string_view, 4> kEventTypes = {"booting", "started", "finished",
-                                                         "abandoned"};
 constexpr Duration kSweepGapMax = std::chrono::seconds(10);
 
 // Takes from the org's bucket, as far as it reaches, and stores it; how many tokens were there.
@@ -64,36 +61,7 @@ std::vector<OrgPicks> by_org(const JobQueue& queue, std::vector<Pick> picks) {
   return orgs;
 }
 
-bool holds_lease(const JobHead& head, const std::string& agent, int64_t fence) {
-  return head.fence == fence && head.agent == agent;
-}
-
 }  // namespace
-
-std::optional<EventType> find_event_type(std::string_view name) {
-  const auto found = std::find(kEventTypes.begin(), kEventTypes.end(), name);
-  if (found == kEventTypes.end()) return std::nullopt;
-  return static_cast<EventType>(found - kEventTypes.begin());
-}
-
-Result<JobChange> requeue_or_end(db::Transaction& tx, JobHead& head, std::string_view why,
-                                 Time now) {
-  const std::string reason(why);
-  if (head.cancel_requested) {
-    return move_job(tx, head, JobState::cancelled, "cancelled; " + reason, now);
-  }
-  if (head.is_github() && head.state == JobState::running) {
-    return move_job(tx, head, JobState::lost,
-                    reason + "; a GitHub job that has started cannot run again", now);
-  }
-  if (head.tries >= head.tries_max) {
-    return move_job(tx, head, JobState::lost,
-                    reason + "; no tries left (" + std::to_string(head.tries) + " of " +
-                        std::to_string(head.tries_max) + ")",
-                    now);
-  }
-  return move_job(tx, head, JobState::queued, "queued again: " + reason, now);
-}
 
 LeaseBook::LeaseBook(Parts parts)
     : parts_(parts),
@@ -271,57 +239,13 @@ Task<Result<Renewal>> LeaseBook::renew(int64_t job, int64_t fence, std::string a
   co_return renewal;
 }
 
-namespace {
-
-struct Recorded {
-  Report report;
-  std::optional<JobChange> change;
-};
-
-Result<Recorded> record(db::Transaction& tx, JobHead& head, const JobEvent& event, Time now) {
-  const JobState from = head.state;
-  head.event_seq = event.seq;
-  if (event.type == EventType::booting) {
-    if (from != JobState::leased) return Recorded{{ReportOutcome::impossible, from}, {}};
-    head.reason = "booting";
-    TRY(save_head(tx, head));
-    return Recorded{{ReportOutcome::recorded, from}, change_of(head, from)};
-  }
-  if (event.type == EventType::started && from != JobState::leased) {
-    return Recorded{{ReportOutcome::impossible, from}, {}};
-  }
-  Result<JobChange> change = fail(Code::internal, "");
-  switch (event.type) {
-    case EventType::started: change = move_job(tx, head, JobState::running, "", now); break;
-    case EventType::abandoned:
-      if (event.keeps_try && from == JobState::leased && head.tries > 0) --head.tries;
-      change = requeue_or_end(tx, head,
-                              event.reason.empty() ? "the agent gave it up" : event.reason, now);
-      break;
-    default:
-      head.exit_code = event.exit_code;
-      head.log_last_seq = event.log_last_seq;
-      change = move_job(tx, head, model::final_state(event.result), event.reason, now);
-  }
-  if (!change) return fail(std::move(change).error());
-  return Recorded{{ReportOutcome::recorded, change->to}, *change};
-}
-
-}  // namespace
-
 Task<Result<Report>> LeaseBook::report(int64_t job, std::string agent, JobEvent event) {
   const Time now = parts_.clock.now();
   std::function<Result<Recorded>(db::Transaction&)> work =
       [job, agent, event, now](db::Transaction& tx) -> Result<Recorded> {
     auto head = TRY(find_head(tx, job));
     if (!head) return fail(Code::not_found, "no such job");
-    const bool over = head->state == JobState::queued || head->state == JobState::lost;
-    if (!holds_lease(*head, agent, event.fence) || (over && event.seq > head->event_seq)) {
-      return Recorded{{ReportOutcome::stale, head->state}, {}};
-    }
-    if (event.seq <= head->event_seq) return Recorded{{ReportOutcome::repeated, head->state}, {}};
-    if (model::is_final(head->state)) return Recorded{{ReportOutcome::impossible, head->state}, {}};
-    return record(tx, *head, event, now);
+    return record_report(tx, *head, {agent, event, now});
   };
   CO_TRY_ASSIGN(const Recorded recorded, co_await parts_.writer.write<Recorded>(std::move(work)));
   if (recorded.report.outcome == ReportOutcome::stale) count_stale(job, event.fence, agent);

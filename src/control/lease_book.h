@@ -2,11 +2,9 @@
 // grant takes the job's next fence; a report that carries an older one is refused as stale, so a
 // slow agent can never overwrite the work of its successor.
 //
-// A job whose lease runs out is queued again while it has tries left. A job of GitHub's that had
-// started is `lost`: GitHub has seen its runner and cannot run it twice.
-//
 // Threads: the loop's; each call is one database transaction.
-// Not here: which job comes next (job_queue.h), HTTP (lease_routes.h).
+// Not here: which job comes next (job_queue.h), what a report does (job_report.h), HTTP
+// (lease_routes.h).
 #pragma once
 
 #include <functional>
@@ -19,6 +17,7 @@
 #include "base/metrics.h"
 #include "control/batch_writer.h"
 #include "control/board.h"
+#include "control/job_report.h"
 #include "control/job_store.h"
 #include "control/standing.h"
 #include "db/database.h"
@@ -41,28 +40,6 @@ struct Renewal {
   Time expires_at;
   bool cancel = false;
   std::string job_token;
-};
-
-enum class EventType { booting, started, finished, abandoned };
-std::optional<EventType> find_event_type(std::string_view name);
-
-// What an agent reports about an execution. `seq` counts its reports upwards from 1.
-struct JobEvent {
-  int64_t fence = 0;
-  int64_t seq = 0;
-  EventType type = EventType::booting;
-  model::JobResult result = model::JobResult::failed;  // finished
-  std::optional<int64_t> exit_code;
-  std::string reason;
-  bool keeps_try = false;  // abandoned before anything of the job ran: the try is not spent
-  std::optional<int64_t> log_last_seq;
-};
-
-enum class ReportOutcome { recorded, repeated, stale, impossible };
-
-struct Report {
-  ReportOutcome outcome = ReportOutcome::recorded;
-  model::JobState state = model::JobState::queued;
 };
 
 class LeaseBook {
@@ -113,9 +90,5 @@ class LeaseBook {
   Counter& expired_;
   Counter& stale_;
 };
-
-// Puts a job whose execution is gone back into the queue, or ends it; see above.
-Result<JobChange> requeue_or_end(db::Transaction& tx, JobHead& head, std::string_view why,
-                                 Time now);
 
 }  // namespace nimbus::control

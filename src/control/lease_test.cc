@@ -280,6 +280,78 @@ TEST_CASE_FIXTURE(Leases,
            "the agent was stopped; a GitHub job that has started cannot run again");
 }
 
+TEST_CASE_FIXTURE(Leases, "a job that is being cancelled says by whom until and after its end") {
+  const int64_t id = queue_job();
+  poll(agent);
+  call("POST", "/api/v1/jobs/" + std::to_string(id) + "/cancel", admin);
+  const std::string being = "being cancelled by test";
+  CHECK_EQ(job(id).text("reason"), being);
+  CHECK_EQ(report(agent, id, 1, 1, "booting").status, 202);
+  CHECK_EQ(job(id).text("reason"), being);
+  CHECK_EQ(report(agent, id, 1, 2, "started").status, 202);
+  CHECK_EQ(job(id).text("reason"), being);
+  const std::string cancelled = ",\"result\":\"cancelled\",\"reason\":\"cancelled\"";
+  CHECK_EQ(report(agent, id, 1, 3, "finished", cancelled).status, 202);
+  CHECK_EQ(job(id).text("reason"), "cancelled by test");
+}
+
+TEST_CASE_FIXTURE(Leases, "a job that is being cancelled and whose execution is gone says both") {
+  const int64_t id = queue_job();
+  poll(agent);
+  call("POST", "/api/v1/jobs/" + std::to_string(id) + "/cancel", admin);
+  CHECK_EQ(report(agent, id, 1, 1, "abandoned", ",\"reason\":\"the VM was gone\"").status, 202);
+  CHECK_EQ(state(id), "cancelled");
+  CHECK_EQ(job(id).text("reason"), "cancelled by test; the VM was gone");
+}
+
+TEST_CASE_FIXTURE(Leases, "a job's times are those of its execution, not of reports that waited") {
+  const int64_t id = queue_job();
+  const auto after = [](int64_t s) {
+    return to_rfc3339(*parse_rfc3339("2026-03-01T12:00:00Z") + seconds(s));
+  };
+  poll(agent);
+  clock.advance(seconds(50));
+  CHECK_EQ(report(agent, id, 1, 1, "started", ",\"age_ms\":40000").status, 202);
+  const std::string end = ",\"result\":\"succeeded\",\"exit_code\":0,\"age_ms\":20000";
+  CHECK_EQ(report(agent, id, 1, 2, "finished", end).status, 202);
+  CHECK_EQ(job(id).text("started_at"), after(10));
+  CHECK_EQ(job(id).text("finished_at"), after(30));
+  CHECK_EQ(job(id).body.at("transitions").as_array().back().at("at").as_string(), after(30));
+}
+
+TEST_CASE_FIXTURE(Leases, "an age that cannot be makes no job end before it started") {
+  const int64_t id = queue_job();
+  poll(agent);
+  clock.advance(seconds(5));
+  CHECK_EQ(report(agent, id, 1, 1, "started", ",\"age_ms\":86400000").status, 202);
+  CHECK_EQ(job(id).text("started_at"), job(id).text("leased_at"));
+  const std::string end = ",\"result\":\"succeeded\",\"age_ms\":86400000";
+  CHECK_EQ(report(agent, id, 1, 2, "finished", end).status, 202);
+  CHECK_EQ(job(id).text("finished_at"), job(id).text("started_at"));
+}
+
+TEST_CASE_FIXTURE(Leases, "a report that contradicts itself is refused and changes nothing") {
+  const int64_t id = queue_job();
+  poll(agent);
+  report(agent, id, 1, 1, "started");
+  for (const char* end :
+       {",\"result\":\"succeeded\",\"exit_code\":3", ",\"result\":\"failed\",\"exit_code\":0",
+        ",\"result\":\"failed\",\"exit_code\":-1", ",\"result\":\"failed\",\"exit_code\":256",
+        ",\"result\":\"failed\",\"keeps_try\":true"}) {
+    const Answer refused = report(agent, id, 1, 2, "finished", end);
+    CHECK_EQ(refused.status, 400);
+    CHECK(api::schema_faults("Problem", refused.body).empty());
+  }
+  CHECK_EQ(report(agent, id, 1, 2, "abandoned", ",\"result\":\"failed\"").status, 400);
+  CHECK_EQ(report(agent, id, 1, 2, "abandoned", ",\"exit_code\":1").status, 400);
+  const Answer told =
+      report(agent, id, 1, 2, "finished", ",\"result\":\"succeeded\",\"exit_code\":3");
+  CHECK_EQ(told.text("detail"), "field 'exit_code' is 3, which contradicts result 'succeeded'");
+  CHECK_EQ(state(id), "running");
+  CHECK_EQ(report(agent, id, 1, 2, "finished", ",\"result\":\"timed_out\",\"exit_code\":0").status,
+           202);
+}
+
 TEST_CASE_FIXTURE(Leases, "an agent whose host restarted loses its leases at once") {
   const int64_t id = queue_job();
   CHECK_EQ(assigned(poll(agent, 1, ",\"boot_id\":\"a\"")).size(), 1);

@@ -119,8 +119,8 @@ TEST_CASE("a job that was stopped is not saved by an exit code of 0") {
 TEST_CASE("the end is reported with the number of the last line") {
   Ending ending;
   ending.wait_status = exit_status(7);
-  CHECK_EQ(finished_body(classify(ending), 42),
-           R"({"result":"failed","exit_code":7,"reason":"exit code 7","last_seq":42})");
+  CHECK_EQ(finished_body(classify(ending), 42, std::chrono::milliseconds(9)),
+           R"({"result":"failed","exit_code":7,"reason":"exit code 7","last_seq":42,"age_ms":9})");
 }
 
 TEST_CASE("a user is found with groups and home") {

@@ -98,12 +98,13 @@ Outcome classify(const Ending& ending) {
   return outcome;
 }
 
-std::string finished_body(const Outcome& outcome, int64_t last_seq) {
+std::string finished_body(const Outcome& outcome, int64_t last_seq, std::chrono::milliseconds age) {
   json::object body;
   body["result"] = model::to_string(outcome.result);
   if (outcome.exit_code) body["exit_code"] = *outcome.exit_code;
   body["reason"] = outcome.reason;
   body["last_seq"] = last_seq;
+  body["age_ms"] = age.count();
   return json::serialize(body);
 }
 

@@ -60,8 +60,8 @@ struct Outcome {
 // exit status that it caused.
 Outcome classify(const Ending& ending);
 
-// The body of the `finished` report.
-std::string finished_body(const Outcome& outcome, int64_t last_seq);
+// The body of the `finished` report; `age`: since the job ended.
+std::string finished_body(const Outcome& outcome, int64_t last_seq, std::chrono::milliseconds age);
 
 // "SIGKILL" for 9; "signal 34" where there is no name.
 std::string signal_name(int number);

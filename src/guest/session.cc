@@ -128,8 +128,10 @@ void Session::State::begin_main(Steady::time_point now) {
   } else if (!outbox.empty()) {
     main.connection.begin("POST", "/guest/v1/lines", outbox.batch(), now + kPostTimeMax);
   } else if (stage == Stage::reporting && started_reported) {
-    main.connection.begin("POST", "/guest/v1/finished", finished_body(outcome, outbox.last_seq()),
-                          now + kPostTimeMax);
+    const auto age =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - exited_at.value_or(now));
+    main.connection.begin("POST", "/guest/v1/finished",
+                          finished_body(outcome, outbox.last_seq(), age), now + kPostTimeMax);
   }
 }
 

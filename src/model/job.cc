@@ -51,4 +51,15 @@ JobState final_state(JobResult result) {
   return JobState::failed;
 }
 
+Result<void> check_result(JobResult result, std::optional<int64_t> exit_code) {
+  if (!exit_code) return {};
+  const bool agrees = (result != JobResult::succeeded || *exit_code == 0) &&
+                      (result != JobResult::failed || *exit_code != 0);
+  if (agrees) return {};
+  return fail(Code::bad_request,
+              "field 'exit_code' is " + std::to_string(*exit_code) +
+                  ", which contradicts result '" + std::string(to_string(result)) + "'",
+              "succeeded goes with exit code 0 or none, failed with any but 0 or none");
+}
+
 }  // namespace nimbus::model

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "base/time.h"
 #include "model/ids.h"
 
@@ -61,5 +62,8 @@ enum class JobResult { succeeded, failed, timed_out, cancelled };
 std::string_view to_string(JobResult result);
 std::optional<JobResult> find_job_result(std::string_view name);
 JobState final_state(JobResult result);
+// bad_request: no execution ends with both, "succeeded" with exit code 3 for instance. A job that
+// was ended (timed out, cancelled) may have exited with anything.
+Result<void> check_result(JobResult result, std::optional<int64_t> exit_code);
 
 }  // namespace nimbus::model

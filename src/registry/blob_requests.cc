@@ -36,6 +36,11 @@ net::Response unsatisfiable(int64_t size) {
   return response;
 }
 
+net::Response large_answer(const net::Request& request, const blob::OpenBlob& blob) {
+  if (is_backward_range(request)) return unsatisfiable(blob.info().size);
+  return blob.respond(request, answer_of(to_string(blob.info().digest), kOctets));
+}
+
 }  // namespace
 
 net::Response blob_unknown() {
@@ -74,9 +79,9 @@ Task<net::Response> BlobRequests::send(Visit& visit, const blob::Digest& digest,
     co_return api_error(opened.error(), "BLOB_UNKNOWN");
   }
   const blob::OpenBlob& blob = **opened;
-  if (is_backward_range(visit.request)) co_return unsatisfiable(blob.info().size);
-  if (blob.info().size > static_cast<int64_t>(kCachedEntryBytesMax)) {
-    co_return blob.respond(visit.request, answer_of(name, kOctets));
+  if (is_backward_range(visit.request) ||
+      blob.info().size > static_cast<int64_t>(kCachedEntryBytesMax)) {
+    co_return large_answer(visit.request, blob);
   }
   auto bytes = co_await blob.read_all(kCachedEntryBytesMax);
   if (!bytes) co_return api_error(bytes.error(), "BLOB_UNKNOWN");
@@ -104,13 +109,24 @@ Task<net::Response> BlobRequests::get(Visit& visit) {
     }
     response = co_await send(visit, *digest, generation);
   }
-  if (response.status < 400) core_.uses.blob_seen(repository, reference);
-  if (visit.request.method == "GET" && response.status < 300) {
-    core_.counters.blobs_pulled.add();
-    const uint64_t bytes = response.file ? response.file->size : response.body.size();
-    core_.counters.bytes_sent.add(static_cast<double>(bytes));
-  }
+  note(visit, response);
   co_return response;
+}
+
+net::Response BlobRequests::answer(const Visit& visit, const blob::OpenBlob& blob) {
+  net::Response response = large_answer(visit.request, blob);
+  note(visit, response);
+  return response;
+}
+
+void BlobRequests::note(const Visit& visit, const net::Response& response) {
+  if (response.status >= 400) return;
+  core_.uses.blob_seen(visit.place.repository, visit.place.reference);
+  if (visit.request.method != "GET" || response.status >= 300) return;
+  core_.counters.blobs_pulled.add();
+  const uint64_t bytes =
+      response.file ? response.file->size : response.stream_bytes.value_or(response.body.size());
+  core_.counters.bytes_sent.add(static_cast<double>(bytes));
 }
 
 Task<net::Response> BlobRequests::remove(Visit& visit) {

@@ -14,11 +14,14 @@ class BlobRequests {
   explicit BlobRequests(Core& core) : core_(core) {}
 
   Task<net::Response> get(Visit& visit);  // HEAD too
+  // The same of a blob that the caller has found.
+  net::Response answer(const Visit& visit, const blob::OpenBlob& blob);
   Task<net::Response> remove(Visit& visit);
 
  private:
   Task<Result<bool>> is_visible(const Visit& visit, const blob::Digest& digest);
   Task<net::Response> send(Visit& visit, const blob::Digest& digest, uint64_t generation);
+  void note(const Visit& visit, const net::Response& response);
 
   Core& core_;
 };

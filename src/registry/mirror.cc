@@ -9,7 +9,6 @@ namespace nimbus::registry {
 namespace {
 
 constexpr Duration kFlightPatience = std::chrono::minutes(30);
-constexpr int64_t kReserveStep = int64_t{64} << 20;
 
 // The upstream's own grammar is a little wider than ours: one component is enough.
 bool is_upstream_repository(const std::string& name) {
@@ -43,6 +42,8 @@ Mirror::Mirror(Core& core, ManifestRequests& manifests, Metrics& metrics)
     : core_(core),
       manifests_(manifests),
       blobs_(core),
+      arrivals_(core),
+      misses_(core.clock),
       outcomes_{
           metrics.counter("nimbus_registry_mirror_requests_total",
                           "Requests for mirrored images by outcome.", {{"result", "hit"}}),
@@ -92,8 +93,7 @@ net::Response Mirror::fail_with(const Error& error) {
 Task<Result<bool>> Mirror::once(const Item& item,
                                 const std::function<Task<Result<bool>>()>& fetch) {
   const std::string key = item.own + "\n" + item.reference;
-  const auto missed = misses_.find(key);
-  if (missed != misses_.end() && core_.clock.steady() < missed->second) co_return false;
+  if (misses_.is_missing(key)) co_return false;
   if (const auto under_way = flights_.find(key); under_way != flights_.end()) {
     const std::shared_ptr<Flight> flight = under_way->second;
     (void)co_await flight->ended.wait(kFlightPatience);
@@ -106,9 +106,8 @@ Task<Result<bool>> Mirror::once(const Item& item,
   flight->outcome = outcome;
   flights_.erase(key);
   flight->ended.notify_all();
-  if (misses_.size() >= kMissesMax) misses_.clear();
-  misses_.erase(key);
-  if (outcome && !*outcome) misses_[key] = core_.clock.steady() + kMissTrust;
+  misses_.forget(key);
+  if (outcome && !*outcome) misses_.note(key);
   co_return outcome;
 }
 
@@ -198,9 +197,8 @@ Task<Result<bool>> Mirror::fetch_manifest(const Item& item, const std::string& t
 }
 
 Task<net::Response> Mirror::blob(Visit& visit, const Item& item) {
-  if (!blob::parse_digest(item.reference)) {
-    co_return api_error(400, "DIGEST_INVALID", "this is not a digest");
-  }
+  const auto digest = blob::parse_digest(item.reference);
+  if (!digest) co_return api_error(400, "DIGEST_INVALID", "this is not a digest");
   Work<bool> work = [own = item.own, digest = item.reference](db::Transaction& tx) -> Result<bool> {
     return TRY(find_blob(tx, own, digest)).has_value();
   };
@@ -209,52 +207,14 @@ Task<net::Response> Mirror::blob(Visit& visit, const Item& item) {
   if (*known) {
     outcomes_.hit.add();
   } else {
-    std::function<Task<Result<bool>>()> fetch = [this, &item]() { return fetch_blob(item); };
-    const auto there = co_await once(item, fetch);
-    if (!there) co_return fail_with(there.error());
-    if (!*there) co_return blob_unknown();
+    BlobArrivals::Wanted wanted{item.upstream, item.repository, item.own, *digest};
+    const auto arriving = co_await arrivals_.get(std::move(wanted));
+    if (!arriving && arriving.error().code == Code::not_found) co_return blob_unknown();
+    if (!arriving) co_return fail_with(arriving.error());
     outcomes_.fetched.add();
+    if (*arriving != nullptr) co_return blobs_.answer(visit, **arriving);
   }
   co_return co_await blobs_.get(visit);
-}
-
-Task<Result<bool>> Mirror::fetch_blob(const Item& item) {
-  CO_TRY_ASSIGN(blob::Digest digest, blob::parse_digest(item.reference));
-  blob::UploadOptions options;
-  options.algorithm = digest.algorithm;
-  CO_TRY_ASSIGN(auto upload, co_await core_.store.begin(options));
-  blob::SpaceRequest space{std::string(org_of(item.own)), std::string(name_in_org(item.own)),
-                           blob::Use::registry, kReserveStep};
-  blob::SpaceRequest first = space;
-  CO_TRY_ASSIGN(auto reservation, co_await core_.quota.reserve(std::move(first)));
-  Result<void> written;
-  Upstream::Sink sink = [&](std::string_view bytes) -> Task<bool> {
-    space.bytes = upload->size() + static_cast<int64_t>(bytes.size());
-    if (space.bytes > reservation.bytes()) {
-      space.bytes += kReserveStep;
-      blob::SpaceRequest wanted = space;
-      written = co_await core_.quota.grow(reservation, std::move(wanted));
-    }
-    std::string piece(bytes);
-    if (written) written = co_await upload->write(std::move(piece));
-    co_return written.has_value();
-  };
-  Upstream::Question question{"GET", item.repository, "/blobs/" + item.reference, ""};
-  CO_TRY_ASSIGN(const auto answer,
-                co_await item.upstream.fetch(std::move(question), std::move(sink)));
-  CO_TRY(written);
-  if (answer.status == 404) co_return false;
-  if (answer.status != 200) {
-    co_return fail(Code::unavailable, "the upstream answered " + std::to_string(answer.status));
-  }
-  const auto info = co_await upload->commit(std::move(digest));
-  if (!info) co_return fail(Code::unavailable, "the upstream's blob: " + info.error().message);
-  Work<bool> work = [own = item.own, info = *info,
-                     now = core_.clock.now()](db::Transaction& tx) -> Result<bool> {
-    TRY(link_blob(tx, own, info, now));
-    return true;
-  };
-  co_return co_await core_.database.write<bool>(std::move(work));
 }
 
 }  // namespace nimbus::registry

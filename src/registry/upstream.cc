@@ -1,6 +1,7 @@
 #include "registry/upstream.h"
 
 #include <boost/json.hpp>
+#include <charconv>
 
 #include "base/encoding.h"
 #include "base/json.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int kStepsMax = 6;  // one challenge and a few redirects
 constexpr size_t kTokensMax = 4'096;
+constexpr Duration kStallTimeout = std::chrono::seconds(60);
 constexpr Duration kTokenTtlDefault = std::chrono::seconds(60);
 constexpr Duration kTokenMargin = std::chrono::seconds(10);
 
@@ -29,6 +31,12 @@ std::string resolve(const std::string& url, std::string_view location) {
   if (location.find("://") != std::string_view::npos) return std::string(location);
   const size_t path = url.find('/', url.find("://") + 3);
   return url.substr(0, path) + std::string(location);
+}
+
+int64_t parse_size(std::string_view text) {
+  int64_t size = 0;
+  std::from_chars(text.data(), text.data() + text.size(), size);
+  return size;
 }
 
 // The challenge that can be met, Bearer before Basic.
@@ -78,6 +86,7 @@ Task<Result<net::ClientResponse>> Upstream::try_once(const Question& question,
   net::ClientRequest request;
   request.method = question.method;
   request.url = url;
+  request.stall_timeout = kStallTimeout;
   if (!question.accept.empty()) request.headers.set("Accept", question.accept);
   const auto token = tokens_.find(question.repository);
   const bool ours = origin_of(url) == origin_of(options_.upstream);
@@ -87,13 +96,15 @@ Task<Result<net::ClientResponse>> Upstream::try_once(const Question& question,
   net::ClientResponse answer;
   bool over = false;
   std::function<void(const net::ClientResponse&)> on_head =
-      [&answer](const net::ClientResponse& head) {
+      [&answer, &sink](const net::ClientResponse& head) {
         answer.status = head.status;
         answer.headers = head.headers;
+        const auto size = head.headers.find("Content-Length");
+        if (head.status == 200 && size) sink.on_size(parse_size(*size));
       };
   std::function<Task<bool>(std::string_view)> on_bytes =
       [&answer, &sink, &over](std::string_view bytes) -> Task<bool> {
-    if (answer.status == 200 && sink) co_return co_await sink(bytes);
+    if (answer.status == 200 && sink.on_bytes) co_return co_await sink.on_bytes(bytes);
     over = answer.body.size() + bytes.size() > kUpstreamAnswerBytesMax;
     if (!over) answer.body += bytes;
     co_return !over;

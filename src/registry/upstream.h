@@ -32,8 +32,11 @@ class Upstream {
   // The answer, with a body of at most kUpstreamAnswerBytesMax. unavailable: none came, or the
   // upstream is overloaded or broken (429, 5xx); any other status is a success.
   Task<Result<net::ClientResponse>> ask(Question question);
-  // The same, but the body of a 200 goes to `sink` as it comes; it stops when that gives false.
-  using Sink = std::function<Task<bool>(std::string_view)>;
+  // Takes the body of a 200 as it comes, and before it the size that its head tells.
+  struct Sink {
+    std::function<Task<bool>(std::string_view)> on_bytes;  // false stops the transfer
+    std::function<void(int64_t)> on_size = [](int64_t) {};
+  };
   Task<Result<net::ClientResponse>> fetch(Question question, Sink sink);
 
  private:

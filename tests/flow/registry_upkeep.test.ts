@@ -128,6 +128,8 @@ describe('a mirror of another registry', () => {
   let door: http.Server;
   const asked: string[] = [];
   let broken: 'no' | 'down' | 'lying' = 'no';
+  // Set: the next blob's second half, and whether it is the right one, waits for this.
+  let half: Promise<'good' | 'rotten' | 'gone'> | undefined;
 
   before(async () => {
     upstream = await Nimbus.start();
@@ -145,7 +147,17 @@ describe('a mirror of another registry', () => {
         answer.on('end', () => {
           let body = Buffer.concat(pieces);
           if (broken === 'lying' && /blobs|manifests/.test(request.url ?? '') && body.length) body = Buffer.from(body.toString('latin1').replace(/.$/s, '~'), 'latin1');
-          response.writeHead(answer.statusCode ?? 500, answer.rawHeaders).end(body);
+          response.writeHead(answer.statusCode ?? 500, answer.rawHeaders);
+          if (half && /blobs/.test(request.url ?? '') && answer.statusCode === 200) {
+            response.write(body.subarray(0, body.length / 2));
+            const rest = Buffer.from(body.subarray(body.length / 2));
+            void half.then((how) => {
+              if (how === 'gone') return response.destroy();
+              if (how === 'rotten') rest[0] ^= 1;
+              return response.end(rest);
+            });
+            half = undefined;
+          } else response.end(body);
         });
       });
       request.pipe(forwarded);
@@ -183,6 +195,35 @@ describe('a mirror of another registry', () => {
     const fetched = asked.filter((line) => line === `GET /v2/library/tool/${blob}`).length;
     assert.ok(fetched <= 2, `fetched ${fetched} times: once, after one challenge`);
     assert.equal((await pull(`manifests/${image.digest}`)).status, 200);
+  });
+
+  test('passes a large blob on while it comes, and breaks off what is not its digest’s', async () => {
+    for (const how of ['good', 'rotten', 'gone'] as const) {
+      const image = await source.image({ tag: how, size: 3_000_000 });
+      const digest = image.layers[0].digest;
+      let release: (how: 'good' | 'rotten' | 'gone') => void = () => {};
+      half = new Promise((resolve) => (release = resolve));
+      const target = `${mirror.url}/v2/library/tool/blobs/${digest}?ns=up.example`;
+      const headers = { Authorization: `Bearer ${mirror.token}` };
+      const answers = await Promise.all([fetch(target, { headers }), fetch(target, { headers })]);
+      for (const answer of answers) {
+        assert.equal(answer.status, 200);
+        assert.equal(answer.headers.get('docker-content-digest'), digest);
+      }
+      const readers = answers.map((answer) => (answer.body as ReadableStream<Uint8Array>).getReader());
+      const first = await Promise.all(readers.map((reader) => reader.read()));
+      release(how);
+      await Promise.all(readers.map(async (reader, index) => {
+        const pieces = [Buffer.from(first[index].value as Uint8Array)];
+        const rest = async () => {
+          for (let piece = await reader.read(); !piece.done; piece = await reader.read()) pieces.push(Buffer.from(piece.value));
+        };
+        if (how !== 'good') return assert.rejects(rest(), how);
+        await rest();
+        return assert.equal(digestOf(Buffer.concat(pieces)), digest);
+      }));
+      if (how !== 'good') assert.equal(digestOf((await pull(`blobs/${digest}`)).body), digest, 'it is fetched anew');
+    }
   });
 
   test('asks for a tag again, and follows when it moves', async () => {

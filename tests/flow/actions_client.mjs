@@ -35,7 +35,7 @@ const steps = {
   hash: ({ file }) => hashOf(file),
   save: ({ paths, key }) => cache.saveCache(paths, key),
   restore: async ({ paths, key, restoreKeys = [] }) => (await cache.restoreCache(paths, key, restoreKeys)) ?? null,
-  upload: ({ name, files, root }) => new DefaultArtifactClient().uploadArtifact(name, files, root),
+  upload: ({ name, files, root, ...options }) => new DefaultArtifactClient().uploadArtifact(name, files, root, options),
   list: async () => (await new DefaultArtifactClient().listArtifacts()).artifacts.map(({ name, size }) => ({ name, size })),
   download: async ({ name, to }) => {
     const client = new DefaultArtifactClient();

@@ -4,7 +4,8 @@
 //
 //   blob_server DATA [STORE-URL [FREE-BYTES-MIN]]
 //
-// Prints its port and a job token, and serves until it is ended.
+// NIMBUS_BLOB_S3_CA_FILE: as the server takes it. Prints its port and a job token, and serves until
+// it is ended.
 #include <cstdio>
 #include <cstdlib>
 
@@ -135,6 +136,7 @@ Result<void> serve(const std::string& data, const std::string& url, int64_t free
   blob::OpenStoreOptions wanted;
   wanted.url = url;
   wanted.directory = data + "/blobs";
+  if (const char* authority = std::getenv("NIMBUS_BLOB_S3_CA_FILE")) wanted.s3_ca_file = authority;
   const auto store = TRY(blob::open_store(loop, wanted));
   blob::QuotaBook quotas(
       *database, *store,

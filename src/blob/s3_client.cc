@@ -33,11 +33,23 @@ int64_t parse_size(std::string_view text) {
   return size;
 }
 
+// What S3 says with status 400 of a session token that ran out. The answer to a HEAD has no words.
+bool is_expired(const net::ClientResponse& answer) {
+  if (answer.status != 400) return false;
+  const std::string code = xml_text(answer.body, "Code");
+  return answer.body.empty() || code == "ExpiredToken" || code == "TokenRefreshRequired" ||
+         code == "InvalidToken";
+}
+
 Error refusal(const net::ClientResponse& answer, const std::string& what) {
   const std::string code = xml_text(answer.body, "Code");
   Error error;
   error.message = what + ": the bucket answered " + std::to_string(answer.status) +
                   (code.empty() ? "" : " " + code);
+  if (is_expired(answer)) {
+    error.code = Code::unavailable;
+    return error;
+  }
   switch (answer.status) {
     case 401:
     case 403:
@@ -102,8 +114,9 @@ struct S3Client::Upload {
   net::Notifier ended;
 };
 
-S3Client::S3Client(net::Loop& loop, S3Options options, AwsCredentialChain credentials,
-                   const Clock& clock, Random& random)
+S3Client::S3Client(net::Loop& loop, S3Options options,
+                   std::unique_ptr<AwsCredentialChain> credentials, const Clock& clock,
+                   Random& random)
     : loop_(loop),
       options_(std::move(options)),
       credentials_(std::move(credentials)),
@@ -111,7 +124,15 @@ S3Client::S3Client(net::Loop& loop, S3Options options, AwsCredentialChain creden
       random_(random),
       client_(loop, {.ca_file = options_.ca_file}) {}
 
-Result<net::ClientRequest> S3Client::make_request(const Call& call) {
+Task<Result<net::ClientRequest>> S3Client::make_request(Call& call) {
+  const auto credentials = co_await credentials_->current();
+  if (!credentials) {
+    // Ours and not our caller's to have.
+    call.refused = true;
+    Error error = credentials.error();
+    error.code = Code::unavailable;
+    co_return fail(std::move(error));
+  }
   S3Request request;
   request.method = call.method;
   request.host = options_.location.host;
@@ -124,11 +145,10 @@ Result<net::ClientRequest> S3Client::make_request(const Call& call) {
   } else {
     request.payload_sha256 = to_hex(sha256(call.body));
   }
-  const AwsCredentials credentials = TRY(credentials_.current());
   net::ClientRequest out;
   out.method = call.method;
   out.url = options_.location.base_url + encode_target(request);
-  out.headers = sign(request, credentials, options_.location.region, clock_.now());
+  out.headers = sign(request, *credentials, options_.location.region, clock_.now());
   if (call.received > 0) {
     out.headers.add("range", "bytes=" + std::to_string(call.received) + "-");
   }
@@ -136,11 +156,11 @@ Result<net::ClientRequest> S3Client::make_request(const Call& call) {
   out.file = call.file;
   out.timeout = call.file ? options_.send_timeout : options_.head_timeout;
   out.stall_timeout = options_.stall_timeout;
-  return out;
+  co_return out;
 }
 
 Task<Result<net::ClientResponse>> S3Client::attempt(Call& call) {
-  CO_TRY_ASSIGN(net::ClientRequest request, make_request(call));
+  CO_TRY_ASSIGN(net::ClientRequest request, co_await make_request(call));
   net::ClientResponse answer;
   std::function<void(const net::ClientResponse&)> on_head =
       [&answer, &call](const net::ClientResponse& head) {
@@ -167,20 +187,24 @@ Task<Result<net::ClientResponse>> S3Client::attempt(Call& call) {
   if (whole_wanted && answer.status == 200) {
     co_return fail(Code::internal, call.what + ": the bucket does not know ranges");
   }
-  call.refused = answer.status == 401 || answer.status == 403;
+  call.refused = answer.status == 401 || answer.status == 403 || is_expired(answer);
   if (answer.status < 200 || answer.status >= 300) co_return fail(refusal(answer, call.what));
   co_return answer;
 }
 
 Result<void> S3Client::check_open() {
   if (clock_.steady() >= open_until_) return {};
-  return fail(Code::unavailable, "the bucket does not answer", "it is asked again in a moment");
+  return fail(Code::unavailable, "the bucket does not answer: " + why_down_,
+              "it is asked again in a moment");
 }
 
-void S3Client::note(bool good) {
-  failures_ = good ? 0 : failures_ + 1;
+void S3Client::note(const Error* down) {
+  failures_ = down == nullptr ? 0 : failures_ + 1;
+  if (down != nullptr) why_down_ = down->message;
   if (failures_ < options_.failures_to_open) return;
-  if (clock_.steady() >= open_until_) log_warn("the bucket does not answer; leaving it alone");
+  if (clock_.steady() >= open_until_) {
+    log_warn("the bucket does not answer; leaving it alone", {{"why", why_down_}});
+  }
   open_until_ = clock_.steady() + options_.open_time;
   failures_ = options_.failures_to_open - 1;  // the next failure closes the door again
 }
@@ -196,10 +220,13 @@ Task<void> S3Client::back_off(int attempt) {
 Task<Result<net::ClientResponse>> S3Client::call(Call call) {
   for (int attempt_number = 0;; ++attempt_number) {
     CO_TRY(check_open());
+    call.refused = false;
     Result<net::ClientResponse> answer = co_await attempt(call);
     if (call.stopped) co_return fail(Code::conflict, call.what + ": stopped");
     const bool down = !answer && answer.error().code == Code::unavailable && !call.refused;
-    note(!down);
+    note(down ? &answer.error() : nullptr);
+    // Lent credentials may have been withdrawn before their time.
+    if (call.refused && attempt_number == 0 && credentials_->distrust()) continue;
     if (!down || attempt_number + 1 >= options_.attempts_max) co_return answer;
     co_await back_off(attempt_number);
   }

@@ -44,8 +44,8 @@ struct S3Object {
 
 class S3Client {
  public:
-  S3Client(net::Loop& loop, S3Options options, AwsCredentialChain credentials, const Clock& clock,
-           Random& random);
+  S3Client(net::Loop& loop, S3Options options, std::unique_ptr<AwsCredentialChain> credentials,
+           const Clock& clock, Random& random);
 
   // not_found: no such object. unavailable: the bucket does not answer, or not well, or does not
   // like the credentials (the hint says so).
@@ -74,19 +74,20 @@ class S3Client {
   Task<Result<void>> put_parts(std::string key, net::FileBody file);
   static Task<void> send_parts(std::shared_ptr<Upload> upload);
   Task<Result<std::string>> send_part(Upload& upload, int number);
-  Result<net::ClientRequest> make_request(const Call& call);
+  Task<Result<net::ClientRequest>> make_request(Call& call);
   Result<void> check_open();
-  void note(bool good);
+  void note(const Error* down);
   Task<void> back_off(int attempt);
 
   net::Loop& loop_;
   S3Options options_;
-  AwsCredentialChain credentials_;
+  std::unique_ptr<AwsCredentialChain> credentials_;
   const Clock& clock_;
   Random& random_;
   net::Client client_;
   int failures_ = 0;
   Duration open_until_{0};
+  std::string why_down_;  // of the last failure
 };
 
 }  // namespace nimbus::blob

@@ -61,6 +61,10 @@ TEST_CASE("a bucket's URL is read, and a wrong one refused with what is right") 
   CHECK(aws->base_url == "https://builds.s3.eu-central-1.amazonaws.com");
   CHECK(aws->prefix == "some/folder/");
   CHECK(aws->path_root.empty());
+  const auto dotted = parse_s3_url("s3://builds.example?region=eu-central-1");
+  REQUIRE(dotted);
+  CHECK(dotted->base_url == "https://s3.eu-central-1.amazonaws.com");
+  CHECK(dotted->path_root == "/builds.example");
   const auto own = parse_s3_url("s3://builds?endpoint=http://127.0.0.1:9000&region=x");
   REQUIRE(own);
   CHECK(own->base_url == "http://127.0.0.1:9000");
@@ -90,32 +94,6 @@ TEST_CASE("a profile of a credentials file is found") {
   CHECK(parse_aws_credentials(kFile, "ci")->session_token.reveal() == "E");
   CHECK(parse_aws_credentials(kFile, "half").error().code == Code::not_found);
   CHECK(parse_aws_credentials(kFile, "none").error().code == Code::not_found);
-}
-
-TEST_CASE("credentials come from the configuration, the environment, the file, in this order") {
-  const TestDirectory directory;
-  const std::string file = directory.path + "/credentials";
-  std::ofstream(file) << "[work]\naws_access_key_id=file\naws_secret_access_key=s\n";
-  std::map<std::string, std::string> variables = {{"AWS_SHARED_CREDENTIALS_FILE", file},
-                                                  {"AWS_PROFILE", "work"}};
-  const ReadEnvironment environment = [&variables](const std::string& name) -> const char* {
-    const auto found = variables.find(name);
-    return found == variables.end() ? nullptr : found->second.c_str();
-  };
-  FakeClock clock;
-  AwsCredentialChain chain({}, environment, clock);
-  CHECK(chain.current()->access_key_id == "file");
-  std::ofstream(file) << "[work]\naws_access_key_id=rotated\naws_secret_access_key=s\n";
-  CHECK(chain.current()->access_key_id == "file");
-  clock.advance(std::chrono::minutes(2));
-  CHECK(chain.current()->access_key_id == "rotated");
-  variables["AWS_ACCESS_KEY_ID"] = "environment";
-  variables["AWS_SECRET_ACCESS_KEY"] = "s";
-  CHECK(chain.current()->access_key_id == "environment");
-  AwsCredentialChain configured({"own", Secret("s"), Secret()}, environment, clock);
-  CHECK(configured.current()->access_key_id == "own");
-  AwsCredentialChain none({}, [](const std::string&) { return nullptr; }, clock);
-  CHECK(none.current().error().code == Code::unauthenticated);
 }
 
 TEST_CASE("elements of an answer are found and unescaped") {

@@ -69,7 +69,13 @@ Result<S3Location> parse_s3_url(std::string_view url) {
     return wrong(url, "has a malformed region");
   }
   if (endpoint.empty()) {
-    location.host = bucket + ".s3." + location.region + ".amazonaws.com";
+    location.host = "s3." + location.region + ".amazonaws.com";
+    // A name with dots is under no wildcard certificate.
+    if (bucket.find('.') == std::string::npos) {
+      location.host.insert(0, bucket + ".");
+    } else {
+      location.path_root = "/" + bucket;
+    }
     location.base_url = "https://" + location.host;
     return location;
   }

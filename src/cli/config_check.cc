@@ -35,6 +35,9 @@ Result<void> check_start(const Config& config, const std::set<Role>& roles) {
   if (control) TRY(check_control(config));
   if (control || stores) TRY(read_metrics_token(config));
   if (stores) TRY(blob::check_store_url(config.blob.store));
+  if (stores && !config.blob.s3_ca_file.empty()) {
+    TRY_IN("blob.s3_ca_file", net::make_client_tls(config.blob.s3_ca_file));
+  }
   return {};
 }
 

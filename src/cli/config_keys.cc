@@ -154,7 +154,7 @@ std::vector<ConfigKey> make_keys() {
       integer("blob", "near_cache_bytes_max", "Local disk for copies of what lies in S3, in bytes",
               FIELD(blob.near_cache_bytes_max), 1 << 20, kMany),
       text("blob", "s3_access_key_id",
-           "Access key of the bucket; empty: AWS_ACCESS_KEY_ID, then the AWS credentials file",
+           "Access key of the bucket; empty: the usual AWS chain (docs/caching.md)",
            FIELD(blob.s3_access_key_id)),
       secret("blob", "s3_secret_access_key", "Secret of that access key",
              FIELD(blob.s3_secret_access_key)),

@@ -146,6 +146,10 @@ Task<Result<std::unique_ptr<ClientConnection>>> connect(asio::io_context& contex
     const auto failed = co_await connection->transport.connect_tls(tls, url.host);
     deadline.watch_nothing();
     if (!failed) co_return connection;
+    if (const std::string& why = connection->transport.distrust(); !why.empty()) {
+      co_return fail(Code::unavailable,
+                     "connecting to " + url.origin() + ": its certificate is not trusted: " + why);
+    }
     last = failed;
     break;
   }

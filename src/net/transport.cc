@@ -34,7 +34,18 @@ Task<Transport::error_code> Transport::connect_tls(std::shared_ptr<asio::ssl::co
   tls_ = std::make_unique<TlsStream>(std::move(*socket_), *context_);
   error_code failed;
   tls_->set_verify_mode(asio::ssl::verify_peer, failed);
-  tls_->set_verify_callback(asio::ssl::host_name_verification(host), failed);
+  tls_->set_verify_callback(
+      [this, host, matches = asio::ssl::host_name_verification(host)](
+          bool trusted, asio::ssl::verify_context& context) {
+        if (!trusted) {
+          const int error = X509_STORE_CTX_get_error(context.native_handle());
+          distrust_ = X509_verify_cert_error_string(error);
+        } else if (!matches(trusted, context)) {
+          distrust_ = "it is not for the host " + host;
+        }
+        return distrust_.empty();
+      },
+      failed);
   if (failed) co_return failed;
   // Server name indication; an address is refused by it and needs none.
   SSL_set_tlsext_host_name(tls_->native_handle(), host.c_str());

@@ -38,6 +38,8 @@ class Transport {
   // Verifies that the certificate is `host`'s.
   Task<error_code> connect_tls(std::shared_ptr<boost::asio::ssl::context> context,
                                std::string host);
+  // Why that did not trust the peer's certificate; "" when it is not for this that it failed.
+  const std::string& distrust() const { return distrust_; }
 
   Task<SizeResult> read_some(char* data, size_t size);
   // Takes what comes and is of no use any more, as it was sent: under TLS, still encrypted.
@@ -76,6 +78,7 @@ class Transport {
   Duration deadline_ = Duration::max();
   Duration write_patience_ = std::chrono::seconds(60);
   bool expired_ = false;
+  std::string distrust_;
 };
 
 }  // namespace nimbus::net

@@ -3,6 +3,7 @@
 // answers that break off. Path-style, one bucket.
 import { createHash, createHmac, randomUUID } from 'node:crypto';
 import http from 'node:http';
+import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 export interface Stored {
@@ -11,7 +12,7 @@ export interface Stored {
 }
 
 /** What the next requests meet; `undefined` lets one through. */
-export type Fault = 'error500' | 'slowdown' | 'silence' | 'break' | 'hang' | 'hold' | 'short' | 'trickle' | undefined;
+export type Fault = 'error500' | 'slowdown' | 'silence' | 'break' | 'hang' | 'hold' | 'short' | 'slow' | 'reset' | 'late' | undefined;
 
 const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest('hex');
 const hmac = (key: string | Buffer, data: string) => createHmac('sha256', key).update(data).digest();
@@ -29,23 +30,28 @@ export class FakeS3 {
   readonly bucket: string;
   readonly accessKey: string;
   readonly secretKey: string;
+  /** Of lent credentials: whether a request's session token is one to accept now. */
+  acceptsSession: (token: string | undefined) => boolean = (token) => token === undefined;
   private readonly server: http.Server;
+  private readonly scheme: 'http' | 'https';
 
-  private constructor(bucket: string, accessKey: string, secretKey: string) {
+  private constructor(bucket: string, accessKey: string, secretKey: string, tls?: https.ServerOptions) {
     this.bucket = bucket;
     this.accessKey = accessKey;
     this.secretKey = secretKey;
-    this.server = http.createServer((request, response) => void this.serve(request, response));
+    this.scheme = tls ? 'https' : 'http';
+    const serve = (request: http.IncomingMessage, response: http.ServerResponse) => void this.serve(request, response);
+    this.server = tls ? https.createServer(tls, serve) : http.createServer(serve);
   }
 
-  static async start(bucket = 'builds', accessKey = 'AKIDEXAMPLE', secretKey = 'secret/key+of=the/test'): Promise<FakeS3> {
-    const fake = new FakeS3(bucket, accessKey, secretKey);
+  static async start({ bucket = 'builds', accessKey = 'AKIDEXAMPLE', secretKey = 'secret/key+of=the/test', tls }: { bucket?: string; accessKey?: string; secretKey?: string; tls?: https.ServerOptions } = {}): Promise<FakeS3> {
+    const fake = new FakeS3(bucket, accessKey, secretKey, tls);
     await new Promise<void>((resolve) => fake.server.listen(0, '127.0.0.1', resolve));
     return fake;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return `${this.scheme}://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
   async stop(): Promise<void> {
@@ -56,6 +62,11 @@ export class FakeS3 {
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const fault = this.fault(request);
     if (fault === 'silence') return;
+    if (fault === 'reset') {
+      if (Number(request.headers['content-length'] ?? 0) === 0) request.socket.destroy();
+      else request.once('data', () => request.socket.destroy());
+      return;
+    }
     const chunks: Buffer[] = [];
     try {
       for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -64,9 +75,10 @@ export class FakeS3 {
     }
     if (fault === 'error500') return this.refuse(response, 500, 'InternalError');
     if (fault === 'slowdown') return this.refuse(response, 503, 'SlowDown');
+    if (fault === 'slow') await new Promise((resolve) => setTimeout(resolve, 100));
     const body = Buffer.concat(chunks);
     const wrong = this.verify(request, body);
-    if (wrong) return this.refuse(response, 403, wrong);
+    if (wrong) return this.refuse(response, wrong === 'ExpiredToken' ? 400 : 403, wrong);
     const url = new URL(request.url as string, this.url);
     const [, bucket, ...rest] = url.pathname.split('/');
     if (bucket !== this.bucket) return this.refuse(response, 404, 'NoSuchBucket');
@@ -81,6 +93,7 @@ export class FakeS3 {
     if (!match) return 'AuthorizationHeaderMalformed';
     const [, id, day, region, names, signature] = match;
     if (id !== this.accessKey) return 'InvalidAccessKeyId';
+    if (!this.acceptsSession(request.headers['x-amz-security-token'] as string | undefined)) return 'ExpiredToken';
     const date = String(request.headers['x-amz-date']);
     const at = Date.parse(date.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'));
     if (!date.startsWith(day) || !(Math.abs(Date.now() - at) < 15 * 60_000)) return 'RequestTimeTooSkewed';
@@ -127,7 +140,7 @@ export class FakeS3 {
       const list = [...this.uploads].map(([id, upload]) => `<Upload><Key>${upload.key}</Key><UploadId>${id.replace(/&/g, '&amp;')}</UploadId><Initiated>${upload.begun.toISOString()}</Initiated></Upload>`);
       response.end(`<ListMultipartUploadsResult>${list.join('')}</ListMultipartUploadsResult>`);
     } else if (query.has('uploadId')) {
-      this.multipart(response, method as string, key, query, body);
+      this.multipart(response, method as string, key, query, body, fault);
     } else if (query.has('list-type')) {
       this.list(response, query);
     } else if (method === 'PUT' && request.headers['x-amz-copy-source']) {
@@ -146,7 +159,7 @@ export class FakeS3 {
     }
   }
 
-  private multipart(response: http.ServerResponse, method: string, key: string, query: URLSearchParams, body: Buffer): void {
+  private multipart(response: http.ServerResponse, method: string, key: string, query: URLSearchParams, body: Buffer, fault: Fault): void {
     const id = query.get('uploadId') as string;
     const upload = this.uploads.get(id);
     if (!upload || upload.key !== key) return this.refuse(response, 404, 'NoSuchUpload');
@@ -165,6 +178,11 @@ export class FakeS3 {
     const parts = named.map(([, number, tag]) => ({ part: upload.parts.get(Number(number)), tag }));
     if (parts.some(({ part, tag }) => !part || etag(part) !== tag)) return this.refuse(response, 400, 'InvalidPart');
     if (parts.slice(0, -1).some(({ part }) => (part as Buffer).length < 5 * 2 ** 20)) return this.refuse(response, 400, 'EntityTooSmall');
+    // S3 answers before it knows.
+    if (fault === 'late') {
+      response.end('<Error><Code>InternalError</Code></Error>');
+      return;
+    }
     this.objects.set(key, { bytes: Buffer.concat(parts.map(({ part }) => part as Buffer)), modified: new Date() });
     response.end('<CompleteMultipartUploadResult></CompleteMultipartUploadResult>');
   }
@@ -201,7 +219,7 @@ export class FakeS3 {
     } else if (fault === 'hold') {
       response.write(bytes.subarray(0, bytes.length / 2));
       this.release = () => response.end(bytes.subarray(bytes.length / 2));
-    } else if (fault === 'trickle') {
+    } else if (fault === 'slow') {
       this.trickle(response, bytes);
     } else {
       response.end(told);

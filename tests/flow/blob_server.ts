@@ -72,12 +72,10 @@ export class BlobServer {
     child.stdout.on('data', (data) => (said += data));
     child.stderr.on('data', (data) => (this.log += data));
     this.child = child;
-    const [, port, token] = await until('the blob server to listen', () => {
-      if (child.exitCode !== null) throw new Error(`the blob server ended: ${this.log}`);
-      return /port (\d+) token (\S+)/.exec(said);
-    });
-    this.port = Number(port);
-    this.token = token;
+    const listening = await until('the blob server to listen', () => (child.exitCode === null ? /port (\d+) token (\S+)/.exec(said) : 'ended'));
+    if (listening === 'ended') throw new Error(`the blob server ended: ${this.log}`);
+    this.port = Number(listening[1]);
+    this.token = listening[2];
   }
 
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "cli/config_registry.h"
+#include "cli/toml_text.h"
 #include "model/image_reference.h"
 
 namespace nimbus::cli {
@@ -215,22 +216,13 @@ Result<void> check_whole(const Config& config) {
   return {};
 }
 
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + '"';
-}
-
 std::string toml_value(const ConfigKey& key, const Config& config) {
-  return key.kind == KeyKind::integer ? key.get(config) : quoted(key.get(config));
+  return key.kind == KeyKind::integer ? key.get(config) : toml_string(key.get(config));
 }
 
 std::string entry_list(const std::vector<std::string>& entry) {
   std::string out = "[";
-  for (const auto& word : entry) out += (out.size() > 1 ? ", " : "") + quoted(word);
+  for (const auto& word : entry) out += (out.size() > 1 ? ", " : "") + toml_string(word);
   return out + "]";
 }
 
@@ -289,7 +281,7 @@ std::string config_toml(const Config& config) {
   }
   out += registry_tables_toml(config);
   for (const auto& [name, profile] : config.profiles) {
-    out += "\n[profiles." + name + "]\nimage = " + quoted(profile.image) +
+    out += "\n[profiles." + toml_name(name) + "]\nimage = " + toml_string(profile.image) +
            "\nentry = " + entry_list(profile.entry) + "\ncpus = " + std::to_string(profile.cpus) +
            "\nmemory_mb = " + std::to_string(profile.memory_mb) +
            "\ndisk_mb = " + std::to_string(profile.disk_mb) +

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "cli/toml_text.h"
 #include "net/url.h"
 #include "os/atomic_file.h"
 
@@ -86,15 +87,6 @@ Result<void> read_table(T& into, const toml::table& table, const std::string& wh
   return {};
 }
 
-std::string quoted(std::string_view value) {
-  std::string out = "\"";
-  for (const char c : value) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + '"';
-}
-
 bool is_mirror_name(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
@@ -154,20 +146,22 @@ Result<void> read_registry_tables(Config& config, std::string_view name, const t
 
 std::string registry_tables_toml(const Config& config) {
   std::string out;
-  int number = 1;
+  // Rules are tried in the order of their names; as many digits for each keep it.
+  size_t number = 10'000;
   for (const RetentionRule& rule : config.registry.retention) {
-    out += "\n[registry.retention.rule-" + std::to_string(number++) +
-           "]\nrepositories = " + quoted(rule.repositories) +
+    out += "\n[registry.retention.rule-" + std::to_string(++number).substr(1) +
+           "]\nrepositories = " + toml_string(rule.repositories) +
            "\nkeep_newest = " + std::to_string(rule.keep_newest) +
            "\nunused_days = " + std::to_string(rule.unused_days) +
            "\nuntagged_days = " + std::to_string(rule.untagged_days) +
-           "\nkeep_tags = " + quoted(rule.keep_tags) + "\n";
+           "\nkeep_tags = " + toml_string(rule.keep_tags) + "\n";
   }
   for (const MirrorOptions& mirror : config.registry.mirrors) {
     const auto ttl = std::chrono::duration_cast<std::chrono::seconds>(mirror.tag_ttl).count();
-    out += "\n[registry.mirrors." + quoted(mirror.name) +
-           "]\nupstream = " + quoted(mirror.upstream) + "\nnamespace = " + quoted(mirror.ns) +
-           "\nusername = " + quoted(mirror.username) + "\ntag_ttl_s = " + std::to_string(ttl) +
+    out += "\n[registry.mirrors." + toml_name(mirror.name) +
+           "]\nupstream = " + toml_string(mirror.upstream) +
+           "\nnamespace = " + toml_string(mirror.ns) +
+           "\nusername = " + toml_string(mirror.username) + "\ntag_ttl_s = " + std::to_string(ttl) +
            "\n";
   }
   return out;

@@ -50,6 +50,25 @@ TEST_CASE("what config show prints reads back as the same configuration") {
   CHECK(again->profiles.at("big").entry == std::vector<std::string>{"a\"b"});
 }
 
+TEST_CASE("config show keeps odd names and texts, and the order of many retention rules") {
+  std::string toml = R"([profiles."two words"]
+entry = ["sh", "-c", "a\nb\t\u007f\"c\\d"]
+)";
+  for (int i = 10; i < 22; ++i) {
+    toml += "[registry.retention.r" + std::to_string(i) + "]\nkeep_newest = " + std::to_string(i);
+    toml += "\n";
+  }
+  const auto config = parse_config(toml, "f", no_environment());
+  REQUIRE(config.has_value());
+  const auto again = parse_config(config_toml(*config), "shown", no_environment());
+  REQUIRE_MESSAGE(again.has_value(), again.error().message);
+  CHECK(again->profiles.at("two words").entry.back() == "a\nb\t\x7f\"c\\d");
+  REQUIRE(again->registry.retention.size() == 12);
+  for (size_t i = 0; i < 12; ++i) {
+    CHECK(again->registry.retention[i].keep_newest == static_cast<int64_t>(i) + 10);
+  }
+}
+
 TEST_CASE("an unknown key is refused with its line and the nearest known name") {
   const Error error = refusal("[control]\nlease_ttl = 5\n");
   CHECK(error.message == "nimbus.toml:2: unknown key in [control]: 'lease_ttl'");

@@ -74,7 +74,10 @@ TEST_CASE("a bucket's URL is read, and a wrong one refused with what is right") 
   for (const char* wrong :
        {"s3:builds", "s3://", "s3://ab", "s3://Builds", "s3://builds/a b", "s3://builds/a//b",
         "s3://builds?endpoint=ftp://x", "s3://builds?endpoint=http://x/y", "s3://builds?zone=a",
-        "s3://builds?region=EU"}) {
+        "s3://builds?region=EU", "s3://builds?endpoint=http://a b",
+        "s3://builds?endpoint=http://x:0", "s3://builds?endpoint=http://user@x",
+        "s3://builds?endpoint=http://x#y", "s3://builds?endpoint=http://x\r\nHost:y",
+        "s3://builds?endpoint=https://"}) {
     const auto refused = parse_s3_url(wrong);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == Code::bad_request);

@@ -1,7 +1,7 @@
 #include "blob/s3_url.h"
 
 #include "base/text.h"
-#include "net/http.h"
+#include "net/url.h"
 
 namespace nimbus::blob {
 namespace {
@@ -79,17 +79,16 @@ Result<S3Location> parse_s3_url(std::string_view url) {
     location.base_url = "https://" + location.host;
     return location;
   }
-  while (endpoint.ends_with('/')) endpoint.pop_back();
-  const size_t authority = endpoint.find("://");
-  const std::string scheme = endpoint.substr(0, authority == std::string::npos ? 0 : authority);
-  if (scheme != "http" && scheme != "https") {
+  const auto server = net::parse_url(endpoint);
+  if (!server || !server->socket_path.empty()) {
     return wrong(url, "has an endpoint that is no http:// or https:// URL");
   }
-  location.host = endpoint.substr(authority + 3);
-  if (location.host.empty() || location.host.find('/') != std::string::npos) {
+  if (server->target.find_first_not_of('/') != std::string::npos ||
+      endpoint.find('#') != std::string::npos) {
     return wrong(url, "has an endpoint that is not just scheme, host and port");
   }
-  location.base_url = endpoint;
+  location.host = server->host_header;
+  location.base_url = (server->tls ? "https://" : "http://") + location.host;
   location.path_root = "/" + bucket;
   return location;
 }

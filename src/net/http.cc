@@ -3,6 +3,7 @@
 #include <boost/beast/http/status.hpp>
 
 #include "base/check.h"
+#include "base/encoding.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -49,13 +50,15 @@ std::string_view code_of(int status) {
   }
 }
 
+// Detail and hint may quote a piece of what was sent, cut in the middle of a character.
 Response make_problem(int status, std::string_view detail, std::string_view hint,
                       std::string_view code) {
   const std::string_view title = boost::beast::http::obsolete_reason(
       boost::beast::http::int_to_status(static_cast<unsigned>(status)));
   std::string body = "{\"type\":\"about:blank\",\"title\":" + json_quote(title) +
-                     ",\"status\":" + std::to_string(status) + ",\"detail\":" + json_quote(detail);
-  if (!hint.empty()) body += ",\"hint\":" + json_quote(hint);
+                     ",\"status\":" + std::to_string(status) +
+                     ",\"detail\":" + json_quote(to_utf8_lossy(detail));
+  if (!hint.empty()) body += ",\"hint\":" + json_quote(to_utf8_lossy(hint));
   body += ",\"code\":" + json_quote(code) + "}\n";
   Response response;
   response.status = status;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/encoding.h"
 #include "base/json.h"
 #include "net/client.h"
 
@@ -41,6 +42,12 @@ TEST_CASE("a problem document carries the error's text, hint and code") {
         "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,\"detail\":\"the "
         "\\\"fence\\\" is "
         "old\",\"hint\":\"stop\",\"code\":\"stale-fence\"}\n");
+}
+
+TEST_CASE("a problem document is UTF-8 also when it quotes bytes that are not") {
+  const Response response = problem(Error{Code::bad_request, "not \xc3", "cut \xe2\x82"});
+  CHECK(is_utf8(response.body));
+  CHECK(response.body.find("not \xef\xbf\xbd\"") != std::string::npos);
 }
 
 TEST_CASE("a refusal for now says when to come back") {

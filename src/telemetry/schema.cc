@@ -128,7 +128,7 @@ std::string schema_document() {
       "alone.\n"
       "ReplacingMergeTree tables may hold a row twice until a merge after a crash: read them with\n"
       "`FINAL`, or `LIMIT 1 BY` their key, where an exact count matters. Rows are kept for\n"
-      "`telemetry.log_retention_days` (90) after they arrived.\n";
+      "`telemetry.log_retention_days` (30) after they arrived.\n";
   for (const SchemaMigration& migration : schema_migrations()) {
     text += "\n## " + std::to_string(migration.number) + " " + std::string(migration.name) +
             "\n\n" + std::string(migration.about) + "\n";

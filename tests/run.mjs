@@ -3,6 +3,7 @@
 //   node tests/run.mjs                     all: C++ unit tests, then the suites in TypeScript
 //   node tests/run.mjs --unit DIR          only the C++ test programs in DIR
 //   node tests/run.mjs --only PATTERN      only programs and files whose path matches
+//   node tests/run.mjs --once              a failure is one, even if a second run would pass
 //
 // Unit test programs run side by side; what boots microVMs or browsers runs one after another, so that
 // slow machines do not turn load into failures. What failed runs once more, and both runs are printed:
@@ -18,6 +19,7 @@ const option = (name) => (args.includes(name) ? args[args.indexOf(name) + 1] : u
 const unitDir = path.resolve(option('--unit') ?? path.join(root, 'build/release/tests'));
 const only = option('--only');
 const unitOnly = args.includes('--unit');
+const once = args.includes('--once');
 const programLimitMs = 15 * 60_000;
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -55,7 +57,7 @@ function countNodeTest({ code, output }) {
 /** Runs a program, once more when it failed, and counts what came of it. */
 async function settle(name, count, ...program) {
   let result = await run(...program);
-  if (count(result).failed) {
+  if (count(result).failed && !once) {
     console.log(`again  ${name}, which failed once:\n${result.output}`);
     result = await run(...program);
   }

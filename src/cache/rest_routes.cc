@@ -6,6 +6,7 @@
 #include "api/json_text.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "cache/upload_range.h"
 
 namespace nimbus::cache {
 namespace {
@@ -23,27 +24,6 @@ net::Response rest_problem(const Error& error) {
   net::Response response = net::Response::json(status, json.finish());
   if (status == 401) response.headers.set("WWW-Authenticate", "Bearer");
   return response;
-}
-
-struct ByteRange {
-  int64_t offset = 0;
-  int64_t size = 0;
-};
-
-// "bytes 0-1023/*"
-std::optional<ByteRange> parse_content_range(std::string_view text) {
-  constexpr std::string_view kUnit = "bytes ";
-  if (!text.starts_with(kUnit)) return std::nullopt;
-  const char* at = text.data() + kUnit.size();
-  const char* end = text.data() + text.size();
-  int64_t first = 0;
-  int64_t last = 0;
-  const auto [dash, first_error] = std::from_chars(at, end, first);
-  if (first_error != std::errc() || dash == end || *dash != '-') return std::nullopt;
-  const auto [slash, last_error] = std::from_chars(dash + 1, end, last);
-  if (last_error != std::errc() || slash == end || *slash != '/') return std::nullopt;
-  if (first < 0 || last < first || last == INT64_MAX) return std::nullopt;
-  return ByteRange{first, last - first + 1};
 }
 
 std::optional<int64_t> parse_id(std::string_view text) {

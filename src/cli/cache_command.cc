@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/list_page.h"
+#include "cli/option_checks.h"
 #include "cli/table.h"
 
 namespace nimbus::cli {
@@ -15,7 +16,8 @@ const Option kOrgOption = {"--org", "ORG", "Only this org's"};
 const Option kRepoOption = {"--repo", "REPO", "Only this repository's"};
 const Option kRefOption = {"--ref", "REF", "Only this scope's, for instance refs/heads/main"};
 const Option kKeyOption = {"--key", "PREFIX", "Only keys that start with this"};
-const Option kKindOption = {"--kind", "KIND", "Only `actions` or `plain` entries"};
+const Option kKindOption = {"--kind", "KIND",     "Only `actions` or `plain` entries", false, "",
+                            nullptr,  entry_kinds};
 
 std::string writer_cell(const json::object& object) {
   const auto* writer = object.if_contains("writer");

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/text.h"
+#include "cli/option_checks.h"
 
 namespace nimbus::cli {
 namespace {
@@ -16,14 +17,6 @@ const std::vector<Option>& common_options() {
       {"--server", "URL", "Nimbus server (default $NIMBUS_SERVER, else http://127.0.0.1:8080)"},
       {"--json", "", "Print JSON for scripts"},
   };
-  return options;
-}
-
-std::vector<Option> options_of(const Command& command) {
-  std::vector<Option> options = command.options;
-  if (command.talks_to_server) {
-    options.insert(options.end(), common_options().begin(), common_options().end());
-  }
   return options;
 }
 
@@ -113,6 +106,14 @@ int run_one(const Command& command, std::span<const std::string> words) {
 
 }  // namespace
 
+std::vector<Option> options_of(const Command& command) {
+  std::vector<Option> options = command.options;
+  if (command.talks_to_server) {
+    options.insert(options.end(), common_options().begin(), common_options().end());
+  }
+  return options;
+}
+
 struct Parser {
   const Command& command;
   const std::vector<Option> options;
@@ -164,8 +165,8 @@ struct Parser {
   }
 
   static Result<void> check_value(const Option& option, const std::string& value) {
-    if (option.check == nullptr) return {};
-    auto good = option.check(value);
+    if (option.check == nullptr && option.choices == nullptr) return {};
+    auto good = option.check != nullptr ? option.check(value) : check_word(value, option.choices());
     if (good) return {};
     Error error = std::move(good).error();
     error.message = std::string(option.name) + " '" + value + "' " + error.message;

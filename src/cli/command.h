@@ -26,6 +26,9 @@ constexpr int kExitUsage = 2;
 // Whether a value suits its option; the error's message goes on after "--limit 'x' ".
 using OptionCheck = Result<void> (*)(std::string_view value);
 
+// The words that a value may be, for completion, and for the check when there is no other.
+using Choices = std::span<const std::string_view> (*)();
+
 // An Option without a name is a heading above those that follow: {"", "", "resources"}.
 struct Option {
   std::string_view name;             // "--timeout"
@@ -34,6 +37,7 @@ struct Option {
   bool repeats = false;              // may be given more than once
   std::string_view short_name = {};  // "-f"
   OptionCheck check = nullptr;       // of a value, before the command runs (option_checks.h)
+  Choices choices = nullptr;
 };
 
 // What was typed, checked against the command's table.
@@ -62,6 +66,7 @@ struct Command {
   std::string_view example = {};  // shown first in its help
   std::vector<Option> options = {};
   std::vector<std::string_view> words = {};  // "ID", "[FILE]", "CMD..."
+  Choices word_choices = nullptr;            // what each of `words` may be
   std::string_view notes = {};               // last in its help: exit statuses, what else to know
   bool takes_rest = false;                   // words after `--` belong to the job's command
   bool talks_to_server = false;              // adds --server, --json
@@ -72,6 +77,9 @@ struct Command {
 // Parses `words` (without the program's name), runs the command, gives its exit status. Prints help
 // for `--help`, `help`, and a bare noun; one line for what is wrong.
 int run_command_line(std::span<const Command> commands, const std::vector<std::string>& words);
+
+// Those of `command`, and what every client command has.
+std::vector<Option> options_of(const Command& command);
 
 // For tests: the parsing alone. bad_request with a hint.
 Result<Arguments> parse_arguments(const Command& command, std::span<const std::string> words);

@@ -103,18 +103,22 @@ TEST_CASE("a value that does not suit its option is refused with what is right")
     return parsed ? std::string() : parsed.error().message;
   };
   const auto with = [](OptionCheck check) { return Option{"--o", "V", "", false, "", check}; };
+  const auto one_of = [](Choices choices) {
+    return Option{"--o", "V", "", false, "", nullptr, choices};
+  };
   CHECK(message(with(page_limit), "x") == "--o 'x' is not a whole number from 1 to 1000");
   CHECK(message(with(page_limit), "1001") == "--o '1001' is not a whole number from 1 to 1000");
   CHECK(
       message(with(job_states), "queued,nope").starts_with("--o 'queued,nope' is none of queued,"));
-  CHECK(message(with(token_role), "nope") ==
+  CHECK(message(one_of(token_roles), "nope") ==
         "--o 'nope' is none of viewer, operator, admin, ingest");
-  CHECK(message(with(monitor_name), "nope") == "--o 'nope' is none of auto, qemu, firecracker");
+  CHECK(message(one_of(monitor_names), "nope") == "--o 'nope' is none of auto, qemu, firecracker");
   CHECK(message(with(listen_address), "nope").starts_with("--o 'nope' is not ADDRESS:PORT"));
   CHECK(message(with(image_name), "A/b").starts_with("--o 'A/b' is no image name"));
   CHECK(message(with(key_and_value), "k") == "--o 'k' is not KEY=VALUE");
   CHECK(message(with(variable), "1=x").starts_with("--o '1=x' has no good name"));
   CHECK(message(with(variable), "NIMBUS_ORG=x").find("Nimbus's own") != std::string::npos);
+  CHECK(message(one_of(monitor_names), "qemu").empty());
   CHECK(message(with(page_limit), "7").empty());
   CHECK(message(with(job_states), "queued,timed_out").empty());
   CHECK(message(with(listen_address), "[::1]:0").empty());

@@ -1,6 +1,7 @@
 // nimbus completion bash|zsh|fish
 #include "cli/commands.h"
 #include "cli/completion.h"
+#include "cli/option_checks.h"
 #include "cli/table.h"
 
 namespace nimbus::cli {
@@ -23,6 +24,7 @@ std::vector<Command> completion_commands() {
            .summary = "Print the completion script for bash, zsh or fish",
            .example = "source <(nimbus completion bash)",
            .words = {"SHELL"},
+           .word_choices = shells,
            .run = completion}};
 }
 

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <fstream>
 #include <sstream>
 
@@ -12,6 +13,9 @@
 #include "model/image_reference.h"
 
 namespace nimbus::cli {
+
+namespace json = boost::json;
+
 namespace {
 
 // Where a value stands, for error messages: "nimbus.toml:12".
@@ -315,6 +319,50 @@ std::string config_reference() {
     out += " |\n";
   }
   return out;
+}
+
+namespace {
+
+std::string_view to_string(KeyKind kind) {
+  if (kind == KeyKind::integer) return "integer";
+  return kind == KeyKind::secret ? "secret" : "text";
+}
+
+json::object table_key(const std::string& name, std::string_view meaning) {
+  return {{"key", name},
+          {"kind", nullptr},
+          {"default", nullptr},
+          {"environment", nullptr},
+          {"meaning", meaning}};
+}
+
+}  // namespace
+
+json::object config_json(const Config& config) {
+  std::ostringstream text;
+  text << toml::json_formatter{toml::parse(config_toml(config))};
+  return json::parse(text.str()).as_object();
+}
+
+json::array config_reference_json() {
+  const Config defaults;
+  json::array keys;
+  for (const ConfigKey& key : config_keys()) {
+    json::object entry =
+        table_key(std::string(key.section) + "." + std::string(key.name), key.meaning);
+    entry["kind"] = to_string(key.kind);
+    entry["default"] = key.get(defaults);
+    entry["environment"] = key.name_in_environment();
+    keys.push_back(std::move(entry));
+  }
+  for (const RegistryTableKey& key : registry_table_keys()) {
+    keys.push_back(table_key(
+        "registry." + std::string(key.table) + ".NAME." + std::string(key.name), key.meaning));
+  }
+  for (const ProfileKey& key : profile_keys()) {
+    keys.push_back(table_key("profiles.NAME." + std::string(key.name), key.meaning));
+  }
+  return keys;
 }
 
 std::string config_template() {

@@ -8,6 +8,7 @@
 // Threads: values; loading is for start-up (it reads files).
 #pragma once
 
+#include <boost/json/fwd.hpp>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -150,8 +151,11 @@ Result<Config> load_config(const std::string& path, const Environment& environme
 Result<Config> parse_config(std::string_view toml, std::string_view file_name,
                             const Environment& environment);
 
-std::string config_toml(const Config& config);  // what is in force; secrets as ***
-std::string config_reference();                 // the Markdown table of docs/configuration.md
-std::string config_template();                  // the commented nimbus.toml of a new data directory
+std::string config_toml(const Config& config);          // what is in force; secrets as ***
+boost::json::object config_json(const Config& config);  // the same, by section
+std::string config_reference();  // the Markdown table of docs/configuration.md
+// [{"key", "kind", "default", "environment", "meaning"}]; no default in a table's keys.
+boost::json::array config_reference_json();
+std::string config_template();  // the commented nimbus.toml of a new data directory
 
 }  // namespace nimbus::cli

@@ -2,20 +2,44 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/json.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <set>
 
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/data_directory.h"
 #include "cli/installation.h"
+#include "image/store.h"
+#include "os/atomic_file.h"
 #include "os/privilege.h"
+#include "vm/qemu_host.h"
 
 namespace nimbus::cli {
 namespace {
 
 constexpr double kFreeGibMin = 5;
+
+// For what a check has to write; removed with the object.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string pattern = "/tmp/nimbus-doctor-XXXXXX";
+    if (mkdtemp(pattern.data()) != nullptr) path_ = pattern;
+  }
+  ~TemporaryDirectory() {
+    if (!path_.empty()) (void)os::remove_tree(path_);
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 os::HostCheck file_check(std::string name, const std::string& path, std::string hint) {
   return {std::move(name), !path.empty(), true, path.empty() ? "not found" : path, std::move(hint)};
@@ -28,12 +52,44 @@ os::HostCheck program_check(const std::string& name, const std::string& package)
   return {name, false, true, "not found", "apt-get install " + package};
 }
 
-os::HostCheck images_check(const Installation& found) {
-  std::string folders;
-  for (const auto& folder : found.image_archives) folders += (folders.empty() ? "" : ", ") + folder;
-  return {"runner images", !folders.empty(), true,
-          folders.empty() ? "no folder of archives" : folders,
-          "run `make images`, or name a folder in agent.image_archives"};
+// What the agent would find: images of its store and archives that can be read.
+os::HostCheck images_check(const Installation& found, const std::string& data) {
+  constexpr const char* kHint =
+      "run `make images`, name a folder in agent.image_archives, or `nimbus image import` one";
+  const std::string own = data + "/agent/images";
+  size_t imported = 0;
+  std::set<std::string> archived;
+  const TemporaryDirectory empty;
+  const bool has_own = access(own.c_str(), R_OK | W_OK | X_OK) == 0;
+  const auto store = image::Store::open(
+      {.directory = has_own ? own : empty.path() + "/images", .archives = found.image_archives});
+  if (!store) return {"runner images", false, true, store.error().message, kHint};
+  if (const auto images = (*store)->list()) imported = images->size();
+  for (const auto& archive : (*store)->archived()) archived.insert(archive.name);
+  std::string names;
+  for (const auto& name : archived) names += (names.empty() ? " (" : ", ") + name;
+  return {"runner images", imported + archived.size() > 0, true,
+          std::to_string(imported) + " imported, " + std::to_string(archived.size()) +
+              " in archives" + (names.empty() ? "" : names + ")"),
+          kHint};
+}
+
+// A device that opens is no KVM that works: a guest is booted with it, as the agent does when it
+// starts. Nothing is remembered.
+os::HostCheck kvm_check(const Installation& found) {
+  constexpr const char* kSlow = "without KVM guests are emulated, several times slower";
+  const bool device = access("/dev/kvm", R_OK | W_OK) == 0;
+  const std::string before =
+      device ? "/dev/kvm is there, but not probed: " : "/dev/kvm cannot be opened, not probed: ";
+  if (found.kernel.empty()) return {"KVM", false, false, before + "no guest kernel", kSlow};
+  const TemporaryDirectory cache;
+  vm::QemuOptions options;
+  options.cache_directory = cache.path();
+  const auto host = vm::inspect_host(options, found.kernel);
+  if (!host) return {"KVM", false, false, before + host.error().message, kSlow};
+  const bool works = host->accel == "kvm";
+  return {"KVM", works, false,
+          works ? "boots a guest, with QEMU " + host->version : "not used: " + host->detail, kSlow};
 }
 
 os::HostCheck space_check(const std::string& data) {
@@ -45,6 +101,20 @@ os::HostCheck space_check(const std::string& data) {
   char text[64];
   std::snprintf(text, sizeof text, "%.1f GiB free in %s", gib, where.c_str());
   return {"disk space", gib >= kFreeGibMin, false, text, "jobs need room for their scratch disks"};
+}
+
+os::HostCheck clickhouse_check(const Config& config, const Installation& found) {
+  auto check = file_check("embedded ClickHouse", found.libchdb, "run `make deps build`");
+  check.needed = config.telemetry.clickhouse == "embedded:";
+  std::ifstream file(found.libchdb, std::ios::binary);
+  std::array<char, 4> magic{};
+  if (check.ok && (!file.read(magic.data(), magic.size()) ||
+                   std::string_view(magic.data(), magic.size()) != "\x7f"
+                                                                   "ELF")) {
+    check.ok = false;
+    check.detail += " is not a library";
+  }
+  return check;
 }
 
 Result<std::vector<os::HostCheck>> all_checks(const std::string& data,
@@ -64,10 +134,9 @@ Result<std::vector<os::HostCheck>> all_checks(const std::string& data,
   checks.push_back(program_check("mkfs.ext4", "e2fsprogs"));
   checks.push_back(file_check("guest kernel", found.kernel, "run `make build`"));
   checks.push_back(file_check("guest initramfs", found.initramfs, "run `make build`"));
-  auto clickhouse = file_check("embedded ClickHouse", found.libchdb, "run `make deps build`");
-  clickhouse.needed = effective.telemetry.clickhouse == "embedded:";
-  checks.push_back(std::move(clickhouse));
-  checks.push_back(images_check(found));
+  checks.push_back(kvm_check(found));
+  checks.push_back(clickhouse_check(effective, found));
+  checks.push_back(images_check(found, data));
   checks.push_back(space_check(data));
   return checks;
 }
@@ -94,6 +163,7 @@ void print_json(const std::vector<os::HostCheck>& checks) {
 }
 
 int doctor(const Arguments& arguments) {
+  configure_log(LogLevel::warn, LogFormat::text);  // what the checks find is their result
   const std::string data = arguments.find("--data").value_or(kDataDirectoryDefault);
   const std::string beside = data + "/nimbus.toml";
   const std::string file =
@@ -121,6 +191,9 @@ std::vector<Command> doctor_commands() {
                        {"--config", "FILE",
                         "Configuration (default nimbus.toml of the data directory)"},
                        {"--json", "", "Print JSON for scripts"}},
+           .notes = "Boots a guest for a moment to see whether KVM works. Exits with 1 when "
+                    "something needed is\n"
+                    "missing.",
            .run = doctor}};
 }
 

@@ -180,19 +180,34 @@ Result<void> verify(const Arguments& arguments) {
   std::vector<std::string> names = arguments.words();
   if (names.empty())
     for (const image::Image& image : TRY(store->list())) names.push_back(image.name);
+  json::array items;
+  std::vector<std::string> bad;
   for (const std::string& name : names) {
-    TRY_IN("verifying " + name, store->verify(name));
-    std::printf("%s: every byte is what its digest says\n", name.c_str());
+    const auto verified = store->verify(name);
+    if (!verified) bad.push_back(name);
+    const std::string fault = verified ? "" : verified.error().message;
+    items.push_back(json::object{{"name", name},
+                                 {"whole", verified.has_value()},
+                                 {"error", verified ? json::value(nullptr) : json::value(fault)}});
+    if (arguments.has("--json")) continue;
+    std::printf("%s: %s\n", name.c_str(),
+                verified ? "every byte is what its digest says" : fault.c_str());
   }
-  return {};
+  if (arguments.has("--json")) print_json(items);
+  if (bad.empty()) return {};
+  return fail(Code::corrupt, "not whole: " + join(bad, ", "),
+              "remove what is not whole and import it again");
 }
 
 Result<void> remove(const Arguments& arguments) {
   const auto store = TRY(open_store(arguments));
+  json::array items;
   for (const std::string& name : arguments.words()) {
     TRY(store->remove(name));
-    std::printf("%s removed\n", name.c_str());
+    items.push_back(json::object{{"name", name}, {"removed", true}});
+    if (!arguments.has("--json")) std::printf("%s removed\n", name.c_str());
   }
+  if (arguments.has("--json")) print_json(items);
   return {};
 }
 
@@ -245,14 +260,15 @@ std::vector<Command> image_commands() {
        .verb = "verify",
        .summary = "Check every byte of images against their digests",
        .example = "nimbus image verify nimbus/base",
-       .options = {kDataOption},
+       .options = {kDataOption, kJsonOption},
        .words = {"[IMAGE...]"},
+       .notes = "Exits with 1 when one is not whole.",
        .run = command(verify)},
       {.noun = "image",
        .verb = "remove",
        .summary = "Forget images and free what no other needs",
        .example = "nimbus image remove acme/app",
-       .options = {kDataOption},
+       .options = {kDataOption, kJsonOption},
        .words = {"IMAGE..."},
        .run = command(remove)},
   };

@@ -148,7 +148,7 @@ std::vector<Command> job_commands() {
        .example = "nimbus job list --state queued,running --org acme",
        .options = {{"--state", "STATES",
                     "Of these states: queued, leased, running, succeeded, failed, ...", false, "",
-                    job_states},
+                    job_states, job_state_names},
                    {"--org", "ORG", "Of this org (default: all you may see)"},
                    {"--repo", "REPO", "Of this repository"},
                    {"--label", "LABEL", "With this label", true},

@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 #include <charconv>
+#include <csignal>
 
 #include "base/json.h"
 #include "model/job.h"
@@ -19,8 +20,10 @@ constexpr auto kWaitingPoll = std::chrono::seconds(2);
 
 std::string job_path(int64_t job) { return "/api/v1/jobs/" + std::to_string(job); }
 
-// A command that a signal ended has no exit code; its reason begins as guest/job.cc words it.
+// A command that a signal ended has no exit code; its reason begins as guest/job.cc words it. The
+// kernel kills with SIGKILL when there is no memory.
 std::optional<int> find_signal(std::string_view reason) {
+  if (reason == "out of memory") return SIGKILL;
   constexpr std::string_view kBegin = "killed by signal ";
   constexpr int kSignalMax = 64;
   if (!reason.starts_with(kBegin)) return std::nullopt;

@@ -35,7 +35,8 @@ struct JobEnd {
   int64_t missing = 0;  // lines that the server knows to be lost
 };
 // The job's own exit status as a shell tells it: its exit code, 128 and the number of the signal
-// that ended it, 124 when it timed out, 130 when it was cancelled, else 1.
+// that ended it (137 when it had no memory left), 124 when it timed out, 130 when it was cancelled,
+// else 1.
 int exit_status(const JobEnd& end);
 
 struct Follow {

@@ -163,6 +163,14 @@ TEST_CASE("a job that a signal ended has the exit status that a shell would give
   }
 }
 
+TEST_CASE("a job that ran out of memory has the exit status of a killed command") {
+  JobEnd end = ended("failed", std::nullopt);
+  end.reason = "out of memory";
+  CHECK(exit_status(end) == 137);
+  end.exit_code = 3;  // its shell saw the kill and ended by itself
+  CHECK(exit_status(end) == 3);
+}
+
 TEST_CASE("a line that is not one is refused") {
   CHECK(parse_log_line(R"({"seq":1,"stream":"stdout","text":"x"})").has_value());
   for (const char* text : {"", "{}", R"({"seq":-1,"stream":"stdout","text":"x"})",

@@ -118,7 +118,7 @@ std::vector<Command> log_commands() {
                    {"--repo", "REPO", "Of this repository"},
                    {"--job", "ID", "Of this job", false, "", job_number},
                    {"--level", "LEVEL", "Of this level: debug, info, warn, error", false, "",
-                    log_level},
+                    nullptr, log_levels},
                    {"--since", "TIME", "Since then: 2h, 3d, or 2026-01-31T12:00:00Z"},
                    {"--until", "TIME", "Before then, written the same way"},
                    kLimitOption,

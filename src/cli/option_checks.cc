@@ -14,13 +14,27 @@
 namespace nimbus::cli {
 namespace {
 
-constexpr std::array<std::string_view, 4> kRoles = {"viewer", "operator", "admin", "ingest"};
+constexpr std::array<std::string_view, 4> kTokenRoles = {"viewer", "operator", "admin", "ingest"};
 constexpr std::array<std::string_view, 4> kLevels = {"debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 2> kPolicies = {"default", "open"};
 constexpr std::array<std::string_view, 3> kMonitors = {"auto", "qemu", "firecracker"};
+constexpr std::array<std::string_view, 2> kEntryKinds = {"actions", "plain"};
+constexpr std::array<std::string_view, 5> kServerRoles = {"control", "cache", "registry",
+                                                          "telemetry", "agent"};
+constexpr std::array<std::string_view, 3> kShells = {"bash", "zsh", "fish"};
 constexpr int64_t kPageMax = 1000;
 
-const std::vector<std::string_view>& state_names() {
+}  // namespace
+
+std::span<const std::string_view> token_roles() { return kTokenRoles; }
+std::span<const std::string_view> log_levels() { return kLevels; }
+std::span<const std::string_view> egress_policies() { return kPolicies; }
+std::span<const std::string_view> monitor_names() { return kMonitors; }
+std::span<const std::string_view> entry_kinds() { return kEntryKinds; }
+std::span<const std::string_view> server_roles() { return kServerRoles; }
+std::span<const std::string_view> shells() { return kShells; }
+
+std::span<const std::string_view> job_state_names() {
   static const auto names = [] {
     std::vector<std::string_view> all;
     for (auto state = model::JobState::queued; state <= model::JobState::lost;
@@ -31,8 +45,6 @@ const std::vector<std::string_view>& state_names() {
   }();
   return names;
 }
-
-}  // namespace
 
 Result<void> check_integer(std::string_view value, int64_t min, int64_t max) {
   int64_t number = 0;
@@ -55,14 +67,9 @@ Result<void> page_limit(std::string_view value) { return check_integer(value, 1,
 Result<void> job_number(std::string_view value) { return check_integer(value, 1, INT64_MAX); }
 
 Result<void> job_states(std::string_view value) {
-  for (const std::string_view state : split(value, ',')) TRY(check_word(state, state_names()));
+  for (const std::string_view state : split(value, ',')) TRY(check_word(state, job_state_names()));
   return {};
 }
-
-Result<void> token_role(std::string_view value) { return check_word(value, kRoles); }
-Result<void> log_level(std::string_view value) { return check_word(value, kLevels); }
-Result<void> egress_policy(std::string_view value) { return check_word(value, kPolicies); }
-Result<void> monitor_name(std::string_view value) { return check_word(value, kMonitors); }
 
 Result<void> listen_address(std::string_view value) {
   if (parse_listen_address(value)) return {};

@@ -24,13 +24,19 @@ Result<void> integer_between(std::string_view value) {
 Result<void> page_limit(std::string_view value);
 Result<void> job_number(std::string_view value);
 Result<void> job_states(std::string_view value);  // with commas between them
-Result<void> token_role(std::string_view value);
-Result<void> log_level(std::string_view value);
-Result<void> egress_policy(std::string_view value);
-Result<void> monitor_name(std::string_view value);
 Result<void> listen_address(std::string_view value);
 Result<void> image_name(std::string_view value);
 Result<void> key_and_value(std::string_view value);
 Result<void> variable(std::string_view value);  // NAME=VALUE, or NAME of this shell's
+
+// What values may be (Option::choices).
+std::span<const std::string_view> job_state_names();
+std::span<const std::string_view> token_roles();
+std::span<const std::string_view> log_levels();
+std::span<const std::string_view> egress_policies();
+std::span<const std::string_view> monitor_names();
+std::span<const std::string_view> entry_kinds();  // of cache entries
+std::span<const std::string_view> server_roles();
+std::span<const std::string_view> shells();
 
 }  // namespace nimbus::cli

@@ -138,7 +138,7 @@ std::vector<Command> org_commands() {
                    {"--cache-bytes-max", "BYTES", "Room for the Actions cache"},
                    {"--registry-bytes-max", "BYTES", "Room for images"},
                    {"--egress", "POLICY", "default (no private networks) or open", false, "",
-                    egress_policy}},
+                    nullptr, egress_policies}},
        .words = {"ORG"},
        .talks_to_server = true,
        .run = command<set>});

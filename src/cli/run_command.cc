@@ -117,9 +117,9 @@ std::vector<Command> run_commands() {
            .options = run_options(),
            .notes = "Ctrl-C cancels the job; a second one leaves it to itself. Exit status: the "
                     "command's own,\n"
-                    "128 and the signal's number when a signal ended it, 124 when it timed out, "
-                    "130 when it\n"
-                    "was cancelled, 1 when its host was lost.",
+                    "128 and the signal's number when a signal ended it (137 when it ran out of "
+                    "memory),\n"
+                    "124 when it timed out, 130 when it was cancelled, 1 when its host was lost.",
            .takes_rest = true,
            .talks_to_server = true,
            .run = run_command}};

@@ -99,7 +99,7 @@ std::vector<Command> token_commands() {
        .summary = "Make a token; it is shown once",
        .example = "nimbus token create ci-bot --role operator --org acme --expires-in 90d",
        .options = {{"--role", "ROLE", "viewer, operator, admin or ingest (default viewer)", false,
-                    "", token_role},
+                    "", nullptr, token_roles},
                    {"--org", "ORG", "The org it may act in (default *: all)"},
                    {"--repo", "REPO", "The repository it may send for (role ingest only)"},
                    {"--expires-in", "TIME",

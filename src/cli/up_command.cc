@@ -1,5 +1,4 @@
 // nimbus up, nimbus serve
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 
@@ -21,11 +20,9 @@ const Option kListenOption = {
 const Option kConfigOption = {"--config", "FILE",
                               "Configuration (default nimbus.toml of the data directory)"};
 const Option kVmmOption = {
-    "--vmm", "NAME", "Virtual machine monitor: auto, qemu or firecracker (default auto)",
-    false,   "",     monitor_name};
-
-constexpr std::array<std::string_view, 5> kRoleNames = {"control", "cache", "registry", "telemetry",
-                                                        "agent"};
+    "--vmm",      "NAME", "Virtual machine monitor: auto, qemu or firecracker (default auto)",
+    false,        "",     nullptr,
+    monitor_names};
 
 Result<void> apply_flags(Config& config, const Arguments& arguments) {
   for (const ConfigKey& key : config_keys()) {
@@ -81,7 +78,7 @@ Result<Role> parse_role(const std::string& name) {
   if (name == "registry") return Role::registry;
   if (name == "telemetry") return Role::telemetry;
   if (name == "agent") return Role::agent;
-  const std::string_view guess = nearest(name, kRoleNames);
+  const std::string_view guess = nearest(name, server_roles());
   return fail(Code::bad_request, "unknown role '" + name + "'",
               guess.empty() ? "roles: control, cache, registry, telemetry, agent"
                             : "did you mean '" + std::string(guess) + "'?");
@@ -129,6 +126,7 @@ std::vector<Command> up_commands() {
                    kVmmOption,
                    {"--server", "URL", "The control plane that the agent works for"}},
        .words = {"ROLE..."},
+       .word_choices = server_roles,
        .run = serve},
   };
 }

@@ -79,6 +79,19 @@ bool names_etag(std::string_view if_none_match, std::string_view etag) {
   return false;
 }
 
+// Browsers name HTML; curl and its like take anything. Who asks for JSON alone has a wrong path.
+bool takes_page(const Request& request) {
+  const auto accept = request.headers.find("Accept");
+  if (!accept || trim(*accept).empty()) return true;
+  for (const std::string_view item : split(*accept, ',')) {
+    const std::string_view type = trim(item.substr(0, item.find(';')));
+    for (const std::string_view page : {"text/html", "text/*", "*/*"}) {
+      if (equal_ignoring_case(type, page)) return true;
+    }
+  }
+  return false;
+}
+
 bool is_api_path(std::string_view path) {
   const std::string_view rest = path.substr(path.empty() ? 0 : 1);
   const std::string_view segment = rest.substr(0, rest.find('/'));
@@ -105,8 +118,7 @@ Response StaticFiles::answer(const Request& request) const {
   if (request.method != "GET" && request.method != "HEAD") return not_found();
   const auto known = entries_.find(request.path);
   if (known != entries_.end()) return serve(known->second, request);
-  const std::string_view accept = request.headers.find("Accept").value_or("");
-  const bool wants_page = request.path == "/" || accept.find("text/html") != std::string_view::npos;
+  const bool wants_page = request.path == "/" || takes_page(request);
   if (!wants_page || is_api_path(request.path) || request.path.starts_with("/assets/")) {
     return not_found();
   }

@@ -41,11 +41,24 @@ TEST_CASE("a path of the page's own gets the page, which must be asked for again
   }
 }
 
+TEST_CASE("the page's paths answer whoever takes anything, as curl does") {
+  const StaticFiles files(kFiles);
+  for (const char* accept : {"*/*", "", "text/*", "application/json, */*;q=0.1", "TEXT/HTML"}) {
+    net::Request curl = browser_asks("/jobs/12");
+    curl.headers.set("Accept", accept);
+    CHECK_MESSAGE(files.answer(curl).body == "<page>", accept);
+  }
+  net::Request plain;
+  plain.method = "GET";
+  plain.path = "/jobs/12";
+  CHECK(files.answer(plain).status == 200);
+}
+
 TEST_CASE("a program that wants no HTML, and every API path, gets a problem instead of the page") {
   const StaticFiles files(kFiles);
-  net::Request curl = browser_asks("/jobs");
-  curl.headers.set("Accept", "*/*");
-  CHECK(files.answer(curl).status == 404);
+  net::Request program = browser_asks("/jobs");
+  program.headers.set("Accept", "application/json");
+  CHECK(files.answer(program).status == 404);
   for (const char* path : {"/api", "/api/v1/job", "/v2/x", "/v1/logs", "/webhooks/gitlab",
                            "/_apis/x", "/twirp/x", "/blobs/x", "/assets/app-0000.js"}) {
     const net::Response answer = files.answer(browser_asks(path));

@@ -91,11 +91,7 @@ bool has_capability(int capability) {
 std::vector<HostCheck> check_host() {
   return {check_privileges(),
           check_device("tun device", "/dev/net/tun", true, "load the module tun"),
-          check_namespace(),
-          check_cgroup(),
-          check_forwarding(),
-          check_device("KVM device", "/dev/kvm", false,
-                       "without KVM guests are emulated, several times slower")};
+          check_namespace(), check_cgroup(), check_forwarding()};
 }
 
 }  // namespace nimbus::os

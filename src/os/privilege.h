@@ -19,7 +19,8 @@ struct HostCheck {
   std::string hint;    // what to do when not ok
 };
 
-// Root or capabilities, network namespaces, tun device, nftables, cgroup, forwarding, KVM device.
+// Root or capabilities, network namespaces, tun device, nftables, cgroup, forwarding. Whether KVM
+// works only a guest can tell (vm/qemu_host.h).
 // Leaves nothing behind.
 std::vector<HostCheck> check_host();
 

@@ -83,6 +83,40 @@ describe('wrong input', () => {
     assert.match(answer.json.hint, /org, repo, state/);
   });
 
+  test('a thing has one path, and a switch two values', async () => {
+    const { json } = await nimbus.deliver(queued());
+    assert.equal((await nimbus.get(`/api/v1/jobs/${json.job}`)).status, 200);
+    for (const id of [`0${json.job}`, `%2B${json.job}`, `${json.job}x`]) assert.equal((await nimbus.get(`/api/v1/jobs/${id}`)).status, 404, id);
+    const answer = await nimbus.get(`/api/v1/jobs/${json.job}/logs?follow=2`);
+    assert.equal(answer.status, 400);
+    assert.match(answer.json.detail, /'follow' must be one of 0, 1, not '2'/);
+  });
+
+  test("a page's address answers curl as it answers a browser, and a program that wants JSON with a problem", async () => {
+    const ask = (accept: string) => nimbus.request('GET', '/jobs/1', { headers: { accept }, token: null });
+    const page = await ask('*/*');
+    assert.equal(page.status, 200);
+    assert.match(page.text, /<!doctype html>/i);
+    assert.equal((await ask('application/json')).status, 404);
+  });
+
+  test('the configuration is printed as JSON, valid or not', async () => {
+    const json = async (...args: string[]) => JSON.parse((await nimbus.cli(['config', ...args, '--json'])).stdout);
+    assert.equal((await json('show')).agent.slots, 2);
+    assert.ok((await json('reference')).some((key: { key: string }) => key.key === 'webhook.mode'));
+    const wrong = path.join(nimbus.data, 'wrong.toml');
+    writeFileSync(wrong, '[agent]\nslotz = 1\n');
+    const verdict = await json('check', '--config', wrong);
+    assert.equal(verdict.valid, false);
+    assert.match(verdict.hint, /slots/);
+  });
+
+  test('doctor says of KVM what a guest found out, not that there is a device', async () => {
+    const { stdout } = await nimbus.cli(['doctor', '--json']);
+    const kvm = JSON.parse(stdout).find((check: { name: string }) => check.name === 'KVM');
+    assert.match(kvm.detail, kvm.ok ? /^boots a guest/ : /^not used: |not probed: /);
+  });
+
   test('a field that is there twice is refused', async () => {
     const answer = await nimbus.request('POST', '/api/v1/jobs', { body: '{"org":"acme","org":"other","repo":"app","command":["true"]}' });
     assert.equal(answer.status, 400);

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kPartsMax = 10'000;
 constexpr size_t kAnswerBytesMax = size_t{4} << 20;
+constexpr uint64_t kProgressBytes = uint64_t{8} << 20;
 constexpr Duration kUploadPoll = std::chrono::seconds(30);
 
 // "Wed, 25 Nov 2026 03:15:00 GMT"
@@ -221,8 +222,14 @@ Task<Result<net::ClientResponse>> S3Client::call(Call call) {
   for (int attempt_number = 0;; ++attempt_number) {
     CO_TRY(check_open());
     call.refused = false;
+    const uint64_t before = call.received;
     Result<net::ClientResponse> answer = co_await attempt(call);
     if (call.stopped) co_return fail(Code::conflict, call.what + ": stopped");
+    if (call.received - before >= kProgressBytes) {
+      // A long transfer may break off more often than a short one.
+      attempt_number = 0;
+      note(nullptr);
+    }
     const bool down = !answer && answer.error().code == Code::unavailable && !call.refused;
     note(down ? &answer.error() : nullptr);
     // Lent credentials may have been withdrawn before their time.

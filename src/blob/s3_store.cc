@@ -256,17 +256,15 @@ Task<Result<Health>> S3Store::verify(Digest digest, int64_t bytes_per_second) {
     forget_near(digest);
     CO_TRY(co_await near_->quarantine(digest));
   }
-  if (bytes_per_second > 0) {
-    const auto there = co_await bucket_->head(key_of(digest));
-    if (there) co_return Health::good;
-    if (there.error().code == Code::not_found) co_return Health::missing;
-    co_return fail(there.error());
-  }
   Hasher hasher(digest.algorithm);
   S3Client::Reader reader;
-  reader.on_bytes = [this, &hasher](std::string_view bytes) -> Task<bool> {
+  reader.on_bytes = [&](std::string_view bytes) -> Task<bool> {
     std::function<void()> call = [&hasher, bytes] { hasher.update(bytes); };
     co_await loop_.run_blocking(std::move(call));
+    if (bytes_per_second > 0) {
+      co_await loop_.sleep(
+          Duration(static_cast<int64_t>(bytes.size()) * 1'000'000 / bytes_per_second));
+    }
     co_return true;
   };
   const Result<void> got = co_await bucket_->get(key_of(digest), std::move(reader));

@@ -33,8 +33,9 @@ class S3Store final : public Store {
   Task<Result<std::shared_ptr<const OpenBlob>>> open(Digest digest) override;
   Task<Result<BlobInfo>> find(Digest digest) override;
   Task<Result<void>> remove(Digest digest) override;
-  // At a bounded speed, as the scrubber asks, only whether the bucket has the object (it keeps
-  // checksums of its own) and the near copy; at full speed its bytes are read.
+  // Reads the near copy, when there is one, and the bucket's object. A checksum that the bucket
+  // keeps says what it was sent and not what it would send, is of parts when there were several,
+  // and not every bucket keeps one: so the bytes are read.
   Task<Result<Health>> verify(Digest digest, int64_t bytes_per_second) override;
   Task<Result<void>> quarantine(Digest digest) override;
   Task<Result<std::vector<BlobInfo>>> list(std::optional<Digest> after, int limit) override;

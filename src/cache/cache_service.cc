@@ -1,8 +1,8 @@
 #include "cache/cache_service.h"
 
+#include <array>
 #include <boost/json.hpp>
 
-#include "api/json_text.h"
 #include "base/log.h"
 #include "cache/twirp.h"
 
@@ -11,18 +11,32 @@ namespace {
 
 constexpr std::string_view kService = "/twirp/github.actions.results.api.v1.CacheService/";
 
+// By github.actions.results.api.v1; `metadata` (1) of the requests is not read: the token tells
+// more.
+constexpr TwirpField kKey{2, "key", TwirpKind::text};
+constexpr std::array kCreateRequest{kKey, TwirpField{3, "version", TwirpKind::text}};
+constexpr std::array kFinalizeRequest{kKey, TwirpField{3, "size_bytes", TwirpKind::integer},
+                                      TwirpField{4, "version", TwirpKind::text}};
+constexpr std::array kFindRequest{kKey, TwirpField{3, "restore_keys", TwirpKind::texts},
+                                  TwirpField{4, "version", TwirpKind::text}};
+constexpr TwirpField kOk{1, "ok", TwirpKind::boolean};
+constexpr TwirpField kUploadUrl{2, "signed_upload_url", TwirpKind::text};
+constexpr TwirpField kEntryId{2, "entry_id", TwirpKind::integer};
+constexpr TwirpField kDownloadUrl{2, "signed_download_url", TwirpKind::text};
+constexpr TwirpField kMatchedKey{3, "matched_key", TwirpKind::text};
+constexpr TwirpField kMessage{3, "message", TwirpKind::text};
+
 // Why nothing was stored, for the client to show.
-net::Response not_ok(const Error& error) {
-  api::JsonText json;
-  json.boolean("ok", false);
+net::Response not_ok(const net::Request& request, const Error& error) {
+  TwirpAnswer answer(request);
+  answer.boolean(kOk, false);
   // Somebody else has stored it: nothing to tell.
-  if (error.code != Code::conflict) json.text("message", "cache write denied: " + error.message);
-  return net::Response::json(200, json.finish());
+  if (error.code != Code::conflict) answer.text(kMessage, "cache write denied: " + error.message);
+  return answer.finish();
 }
 
 bool is_refusal(Code code) {
-  return code == Code::conflict || code == Code::forbidden || code == Code::too_large ||
-         code == Code::insufficient_storage;
+  return code == Code::forbidden || code == Code::too_large || code == Code::insufficient_storage;
 }
 
 struct KeyAndVersion {
@@ -50,28 +64,29 @@ void CacheService::add_to(net::Router& router) {
 Task<net::Response> CacheService::create(net::Request& request) {
   const auto caller = co_await core_.parts.authenticator.require_job(request, access::kScopeCache);
   if (!caller) co_return twirp_problem(caller.error());
-  const auto body = read_twirp(request);
+  const auto body = read_twirp(request, kCreateRequest);
   if (!body) co_return twirp_problem(body.error());
   auto wanted = read_key(*body);
   if (!wanted) co_return twirp_problem(wanted.error());
   const Reach reach = reach_of_job(*caller);
   const auto session = co_await entries_.reserve(reach, std::move(wanted->key),
                                                  std::move(wanted->version), std::nullopt);
+  // A key that is taken is 409 as GitHub says it; after anything else sccache would no longer
+  // write.
   if (!session) {
-    co_return is_refusal(session.error().code) ? not_ok(session.error())
+    co_return is_refusal(session.error().code) ? not_ok(request, session.error())
                                                : twirp_problem(session.error());
   }
-  co_return net::Response::json(
-      200, api::JsonText()
-               .boolean("ok", true)
-               .text("signed_upload_url", entries_.upload_url(request, **session))
-               .finish());
+  co_return TwirpAnswer(request)
+      .boolean(kOk, true)
+      .text(kUploadUrl, entries_.upload_url(request, **session))
+      .finish();
 }
 
 Task<net::Response> CacheService::finalize(net::Request& request) {
   const auto caller = co_await core_.parts.authenticator.require_job(request, access::kScopeCache);
   if (!caller) co_return twirp_problem(caller.error());
-  const auto body = read_twirp(request);
+  const auto body = read_twirp(request, kFinalizeRequest);
   if (!body) co_return twirp_problem(body.error());
   auto wanted = read_key(*body);
   if (!wanted) co_return twirp_problem(wanted.error());
@@ -81,17 +96,17 @@ Task<net::Response> CacheService::finalize(net::Request& request) {
   const auto entered = co_await entries_.enter(reach, std::move(wanted->key),
                                                std::move(wanted->version), size->value_or(0));
   if (!entered) {
-    co_return is_refusal(entered.error().code) ? not_ok(entered.error())
-                                               : twirp_problem(entered.error());
+    const Code code = entered.error().code;
+    co_return is_refusal(code) || code == Code::conflict ? not_ok(request, entered.error())
+                                                         : twirp_problem(entered.error());
   }
-  co_return net::Response::json(
-      200, api::JsonText().boolean("ok", true).text("entry_id", std::to_string(*entered)).finish());
+  co_return TwirpAnswer(request).boolean(kOk, true).integer(kEntryId, *entered).finish();
 }
 
 Task<net::Response> CacheService::find(net::Request& request) {
   const auto caller = co_await core_.parts.authenticator.require_job(request, access::kScopeCache);
   if (!caller) co_return twirp_problem(caller.error());
-  const auto body = read_twirp(request);
+  const auto body = read_twirp(request, kFindRequest);
   if (!body) co_return twirp_problem(body.error());
   auto wanted = read_key(*body);
   if (!wanted) co_return twirp_problem(wanted.error());
@@ -101,13 +116,12 @@ Task<net::Response> CacheService::find(net::Request& request) {
   const Reach reach = reach_of_job(*caller);
   const auto found = co_await entries_.find(reach, std::move(*more), std::move(wanted->version));
   if (!found) co_return twirp_problem(found.error());
-  if (!*found) co_return net::Response::json(200, R"({"ok":false})");
-  co_return net::Response::json(
-      200, api::JsonText()
-               .boolean("ok", true)
-               .text("signed_download_url", entries_.download_url(request, **found))
-               .text("matched_key", (*found)->key)
-               .finish());
+  if (!*found) co_return TwirpAnswer(request).boolean(kOk, false).finish();
+  co_return TwirpAnswer(request)
+      .boolean(kOk, true)
+      .text(kDownloadUrl, entries_.download_url(request, **found))
+      .text(kMatchedKey, (*found)->key)
+      .finish();
 }
 
 }  // namespace nimbus::cache

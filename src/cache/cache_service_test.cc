@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "base/encoding.h"
+#include "base/protobuf.h"
 #include "base/text.h"
 #include "cache/cache_fixture.h"
 
@@ -87,8 +88,8 @@ TEST_CASE_FIXTURE(V2, "an entry never changes") {
   CHECK(save(job(), "key", "one"));
   const Reply again =
       twirp(kV2, "CreateCacheEntry", job(), {{"key", "key"}, {"version", kVersion}});
-  CHECK_EQ(again.status, 200);
-  CHECK_EQ(again.body, R"({"ok":false})");  // quietly: somebody else was faster
+  CHECK_EQ(again.status, 409);
+  CHECK_EQ(again.text("code"), "already_exists");
   CHECK_EQ(restore(job(), "key"), "one");
 }
 
@@ -96,7 +97,7 @@ TEST_CASE_FIXTURE(V2, "of two that save the same key the first one wins") {
   const std::string url = open(job(), "key");
   const Reply second =
       twirp(kV2, "CreateCacheEntry", job(), {{"key", "key"}, {"version", kVersion}});
-  CHECK_EQ(second.body, R"({"ok":false})");
+  CHECK_EQ(second.status, 409);
   CHECK_EQ(call("PUT", url, "", "first").status, 201);
   CHECK_EQ(finalize(job(), "key", 5).status, 200);
   CHECK_EQ(restore(job(), "key"), "first");
@@ -264,6 +265,44 @@ TEST_CASE_FIXTURE(V2, "ranges are served as the SDK asks for them") {
   CHECK_EQ(call("GET", url, "", "", {{"Range", "bytes=8-"}}).body, "89");
   CHECK_EQ(call("GET", url, "", "", {{"Range", "bytes=99-"}}).status, 416);
   CHECK_EQ(call("HEAD", url, "").status, 200);
+}
+
+TEST_CASE_FIXTURE(V2, "protobuf and JSON clients see each other's entries") {
+  const auto method = [&](const std::string& name, ProtobufWriter message) {
+    const Reply reply = call("POST", std::string(kV2) + name, job(), message.finish(),
+                             {{"Content-Type", "application/protobuf"}});
+    CHECK_EQ(reply.status, 200);
+    CHECK_EQ(reply.headers.find("Content-Type"), "application/protobuf");
+    return reply.body;
+  };
+  const auto field = [](std::string_view bytes, uint32_t number) {
+    ProtobufReader message(bytes);
+    for (ProtobufField part; message.next(part);) {
+      if (part.number == number) return part;
+    }
+    return ProtobufField{};
+  };
+  const auto named = [] { return ProtobufWriter().text(2, "key"); };
+  CHECK_EQ(method("GetCacheEntryDownloadURL", named().text(4, kVersion)), "");  // ok: false
+  const std::string created = method("CreateCacheEntry", named().text(3, kVersion));
+  CHECK_EQ(field(created, 1).value, 1);
+  const std::string url = target_of(std::string(field(created, 2).bytes));
+  CHECK_EQ(call("PUT", url, "", "bytes").status, 201);
+  const std::string done =
+      method("FinalizeCacheEntryUpload", named().integer(3, 5).text(4, kVersion));
+  CHECK(field(done, 2).value > 0);
+  const std::string found = method(
+      "GetCacheEntryDownloadURL", ProtobufWriter().text(2, "other").text(3, "k").text(4, kVersion));
+  CHECK_EQ(field(found, 3).bytes, "key");
+  CHECK_EQ(call("GET", target_of(std::string(field(found, 2).bytes)), "").body, "bytes");
+  CHECK_EQ(restore(job(), "key"), "bytes");
+}
+
+TEST_CASE_FIXTURE(V2, "what a protobuf client did wrong is told in JSON, as Twirp wants") {
+  const Reply refused = call("POST", std::string(kV2) + "CreateCacheEntry", job(), "\x12\x7f",
+                             {{"Content-Type", "application/protobuf"}});
+  CHECK_EQ(refused.status, 400);
+  CHECK_EQ(refused.text("code"), "invalid_argument");
 }
 
 TEST_CASE_FIXTURE(V2, "a signed URL opens one thing for a while") {

@@ -225,7 +225,10 @@ Task<net::Response> PlainRoutes::describe(net::Request& request, std::string key
   const auto reach = co_await admit(request, access::Role::viewer);
   if (!reach) co_return answer_problem(reach.error());
   if (key.empty() || key.ends_with('/')) {
-    co_return multistatus(request.path, "<D:resourcetype><D:collection/></D:resourcetype>");
+    // Every folder is there; sccache writes into none that has no time.
+    co_return multistatus(request.path,
+                          "<D:resourcetype><D:collection/></D:resourcetype><D:getlastmodified>" +
+                              http_date(core_.now()) + "</D:getlastmodified>");
   }
   const auto found = co_await find(*reach, std::move(key));
   if (!found) co_return answer_problem(found.error());

@@ -88,7 +88,11 @@ TEST_CASE_FIXTURE(CacheFixture, "WebDAV clients learn whether a key is there") {
   const Reply found = call("PROPFIND", "/cache/a/b", job());
   CHECK_EQ(found.status, 207);
   CHECK(found.body.find("<D:getcontentlength>5<") != std::string::npos);
-  CHECK_EQ(call("PROPFIND", "/cache/a/", job()).status, 207);
+  const Reply folder = call("PROPFIND", "/cache/a/", job());
+  CHECK_EQ(folder.status, 207);
+  // Without both of them sccache takes no answer and stores nothing.
+  CHECK(folder.body.find("<D:resourcetype><D:collection/></D:resourcetype>") != std::string::npos);
+  CHECK(folder.body.find("<D:getlastmodified>Sun, 01 Mar 2026") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(CacheFixture, "a plain entry over the quota is refused and nothing is kept") {

@@ -3,8 +3,9 @@
 #include <boost/json.hpp>
 #include <charconv>
 
-#include "api/json_text.h"
+#include "base/encoding.h"
 #include "base/json.h"
+#include "base/text.h"
 
 namespace nimbus::cache {
 namespace {
@@ -12,6 +13,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr size_t kDepthMax = 8;
+constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kProtobuf = "application/protobuf";
 
 struct TwirpCode {
   std::string_view name;
@@ -61,14 +64,93 @@ tl::unexpected<Error> wrong(std::string_view field, std::string_view what) {
   return fail(Code::bad_request, "field '" + std::string(field) + "' must be " + std::string(what));
 }
 
+bool has_type(const net::Request& request, std::string_view type) {
+  const std::string_view given = request.headers.find("Content-Type").value_or("");
+  return to_lower(trim(given.substr(0, given.find(';')))) == type;
+}
+
+bool fits(const ProtobufField& part, TwirpKind kind) {
+  const bool number = kind == TwirpKind::integer || kind == TwirpKind::boolean;
+  return number ? part.is_varint() : part.is_bytes() && is_utf8(part.bytes);
+}
+
+// Of a field that comes twice the last value counts, or all of a list's.
+void put_field(json::object& object, const TwirpField& field, const ProtobufField& part) {
+  switch (field.kind) {
+    case TwirpKind::text: object[field.name] = part.bytes; break;
+    case TwirpKind::integer: object[field.name] = static_cast<int64_t>(part.value); break;
+    case TwirpKind::boolean: object[field.name] = part.value != 0; break;
+    case TwirpKind::texts: {
+      json::value& list = object[field.name];
+      if (!list.is_array()) list.emplace_array();
+      list.get_array().emplace_back(part.bytes);
+    }
+  }
+}
+
 }  // namespace
 
-Result<json::object> read_twirp(const net::Request& request) {
-  const auto type = request.headers.find("Content-Type").value_or("");
-  if (!type.starts_with("application/json")) {
-    return fail(Code::bad_request, "Content-Type is not application/json");
+Result<json::object> parse_twirp_protobuf(std::string_view bytes,
+                                          std::span<const TwirpField> fields) {
+  json::object object;
+  ProtobufReader message(bytes);
+  for (ProtobufField part; message.next(part);) {
+    for (const TwirpField& field : fields) {
+      if (field.number != part.number) continue;
+      if (!fits(part, field.kind)) {
+        return fail(Code::bad_request, "field " + std::to_string(part.number) + " ('" +
+                                           std::string(field.name) + "') has the wrong type");
+      }
+      put_field(object, field, part);
+    }
   }
-  return parse_json_object(request.body, kDepthMax);
+  if (message.broken()) return fail(Code::bad_request, "the body is not a protobuf message");
+  return object;
+}
+
+Result<json::object> read_twirp(const net::Request& request, std::span<const TwirpField> fields) {
+  if (has_type(request, kJson)) return parse_json_object(request.body, kDepthMax);
+  if (fields.empty()) return fail(Code::bad_request, "Content-Type is not application/json");
+  if (has_type(request, kProtobuf)) return parse_twirp_protobuf(request.body, fields);
+  return fail(Code::bad_request,
+              "Content-Type is neither application/json nor application/protobuf");
+}
+
+TwirpAnswer::TwirpAnswer(const net::Request& request) : protobuf_(has_type(request, kProtobuf)) {}
+
+TwirpAnswer& TwirpAnswer::boolean(const TwirpField& field, bool value) {
+  if (protobuf_) {
+    message_.boolean(field.number, value);
+  } else {
+    json_.boolean(field.name, value);
+  }
+  return *this;
+}
+
+TwirpAnswer& TwirpAnswer::text(const TwirpField& field, std::string_view value) {
+  if (protobuf_) {
+    message_.text(field.number, value);
+  } else {
+    json_.text(field.name, value);
+  }
+  return *this;
+}
+
+TwirpAnswer& TwirpAnswer::integer(const TwirpField& field, int64_t value) {
+  if (protobuf_) {
+    message_.integer(field.number, value);
+  } else {
+    json_.text(field.name, std::to_string(value));
+  }
+  return *this;
+}
+
+net::Response TwirpAnswer::finish() {
+  if (!protobuf_) return net::Response::json(200, json_.finish());
+  net::Response response;
+  response.headers.set("Content-Type", kProtobuf);
+  response.body = message_.finish();
+  return response;
 }
 
 net::Response twirp_problem(const Error& error) {

@@ -1,80 +1,18 @@
-// OTLP in protobuf, by the field numbers of opentelemetry-proto v1. The wire format is four shapes,
-// so a reader of our own is shorter than generated code, and it can count what it makes.
+// OTLP in protobuf, by the field numbers of opentelemetry-proto v1. Read by hand and not by
+// generated code, because what is made of it is counted.
 #include <bit>
-#include <cstring>
+#include <utility>
 
 #include "base/encoding.h"
+#include "base/protobuf.h"
 #include "telemetry/line_json.h"
 #include "telemetry/otlp.h"
 
 namespace nimbus::telemetry {
 namespace {
 
-struct Field {
-  uint32_t number = 0;
-  uint32_t wire = 0;
-  uint64_t value = 0;      // varint, fixed64, fixed32
-  std::string_view bytes;  // length-delimited
-
-  double real() const { return std::bit_cast<double>(value); }
-  bool is_bytes() const { return wire == 2; }
-};
-
-// The fields of one message in order. After the end, or at the first fault, `next` is false.
-class Message {
- public:
-  explicit Message(std::string_view bytes) : rest_(bytes) {}
-
-  bool next(Field& field) {
-    if (rest_.empty() || broken_) return false;
-    const uint64_t key = varint();
-    field = {};
-    field.number = static_cast<uint32_t>(key >> 3);
-    field.wire = static_cast<uint32_t>(key & 7);
-    if (field.number == 0 || key > UINT32_MAX) broken_ = true;
-    switch (field.wire) {
-      case 0: field.value = varint(); break;
-      case 1: field.value = fixed(8); break;
-      case 2: field.bytes = take(varint()); break;
-      case 5: field.value = fixed(4); break;
-      default: broken_ = true;  // groups went out of use long before OTLP
-    }
-    return !broken_;
-  }
-  bool broken() const { return broken_; }
-
-  // Packed numbers stand in one field.
-  uint64_t varint() {
-    uint64_t value = 0;
-    for (int shift = 0; shift < 70; shift += 7) {
-      if (rest_.empty()) break;
-      const auto byte = static_cast<unsigned char>(rest_.front());
-      rest_.remove_prefix(1);
-      if (shift < 64) value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if ((byte & 0x80) == 0) return value;
-    }
-    broken_ = true;
-    return 0;
-  }
-  uint64_t fixed(size_t size) {
-    const std::string_view raw = take(size);
-    uint64_t value = 0;
-    if (raw.size() == size) std::memcpy(&value, raw.data(), size);
-    return value;
-  }
-  bool at_end() const { return rest_.empty() || broken_; }
-
- private:
-  std::string_view take(uint64_t size) {
-    if (size > rest_.size()) broken_ = true;
-    if (broken_) return {};
-    const std::string_view bytes = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return bytes;
-  }
-  std::string_view rest_;
-  bool broken_ = false;
-};
+using Field = ProtobufField;
+using Message = ProtobufReader;
 
 class Decoder {
  public:

@@ -230,12 +230,15 @@ export interface JobEvent {
   /** abandoned: the execution ended, and not by the job's doing (its VM was killed, the agent stopped). The job is queued again while it has tries left, else lost; a GitHub job that has started is always lost. */
   type: 'booting' | 'started' | 'finished' | 'abandoned';
   result?: 'succeeded' | 'failed' | 'timed_out' | 'cancelled';
+  /** With finished. 0 or none with succeeded, any but 0 or none with failed; other pairs are refused (400). */
   exit_code?: number;
   reason?: string;
   /** With abandoned, before started: nothing of the job ran and the reason is not the job's (the agent stops), so the job is queued again and loses no try. */
   keeps_try?: boolean;
   log_last_seq?: number;
   at?: string;
+  /** How long ago it happened, when the report had to wait. The job's times of start and end follow it, not before the step that came before. */
+  age_ms?: number;
 }
 
 export interface JobEventAnswer {

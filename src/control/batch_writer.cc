@@ -2,19 +2,18 @@
 
 namespace nimbus::control {
 
-Task<Result<void>> BatchWriter::run(db::Work work) {
+Task<void> BatchWriter::settle(std::shared_ptr<Unit> unit) {
   if (waiting_.size() >= kWritesWaitingMax) {
-    co_return fail(Code::unavailable, "too many writes wait for the disk", "try again shortly");
+    unit->outcome =
+        fail(Code::unavailable, "too many writes wait for the disk", "try again shortly");
+    co_return;
   }
-  auto unit = std::make_shared<Unit>();
-  unit->work = std::move(work);
   std::function<void(std::function<void()>)> wait = [this, unit](std::function<void()> done) {
     unit->done = std::move(done);
     waiting_.push_back(unit);
     if (!std::exchange(flushing_, true)) loop_.spawn(flush(), "batch writer");
   };
   co_await await_callback(std::move(wait));
-  co_return std::move(unit->outcome);
 }
 
 Task<void> BatchWriter::flush() {
@@ -34,24 +33,26 @@ Task<void> BatchWriter::write_batch(Batch batch) {
     co_await write_alone(std::move(batch.front()));
     co_return;
   }
+  // Shared, because the work may outlive this coroutine when the loop ends.
+  const auto units = std::make_shared<const Batch>(std::move(batch));
   std::function<Result<bool>(db::Transaction&)> work =
-      [batch](db::Transaction& tx) -> Result<bool> {
-    for (const auto& unit : batch) TRY(unit->work(tx));
+      [units](db::Transaction& tx) -> Result<bool> {
+    for (const auto& unit : *units) TRY(unit->run(tx));
     return true;
   };
   const Result<bool> written = co_await database_.write<bool>(std::move(work));
-  for (auto& unit : batch) {
+  for (const auto& unit : *units) {
     if (written) {
       std::exchange(unit->done, nullptr)();
     } else {
-      co_await write_alone(std::move(unit));
+      co_await write_alone(unit);
     }
   }
 }
 
 Task<void> BatchWriter::write_alone(std::shared_ptr<Unit> unit) {
   std::function<Result<bool>(db::Transaction&)> work = [unit](db::Transaction& tx) -> Result<bool> {
-    TRY(unit->work(tx));
+    TRY(unit->run(tx));
     return true;
   };
   const Result<bool> written = co_await database_.write<bool>(std::move(work));

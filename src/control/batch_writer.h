@@ -30,27 +30,33 @@ class BatchWriter {
   // What `work` gave, once it is durable. unavailable: too many wait, or the database is away.
   template <typename T>
   Task<Result<T>> write(std::function<Result<T>(db::Transaction&)> work) {
-    auto value = std::make_shared<std::optional<T>>();
-    db::Work wrapped = [value, work = std::move(work)](db::Transaction& tx) -> Result<void> {
-      auto result = work(tx);
-      if (!result) return tl::unexpected(std::move(result).error());
-      value->emplace(std::move(*result));
-      return {};
-    };
-    const Result<void> outcome = co_await run(std::move(wrapped));
-    if (!outcome) co_return tl::unexpected(outcome.error());
-    co_return std::move(**value);
+    auto unit = std::make_shared<ValuedUnit<T>>();
+    unit->work = std::move(work);
+    co_await settle(unit);
+    if (!unit->outcome) co_return tl::unexpected(std::move(unit->outcome).error());
+    co_return std::move(*unit->value);
   }
 
  private:
   struct Unit {
-    db::Work work;
+    virtual ~Unit() = default;
+    virtual Result<void> run(db::Transaction& tx) = 0;
     Result<void> outcome;
     std::function<void()> done;
   };
+  template <typename T>
+  struct ValuedUnit final : Unit {
+    Result<void> run(db::Transaction& tx) override {
+      value = TRY(work(tx));
+      return {};
+    }
+    std::function<Result<T>(db::Transaction&)> work;
+    std::optional<T> value;
+  };
   using Batch = std::vector<std::shared_ptr<Unit>>;
 
-  Task<Result<void>> run(db::Work work);
+  // Returns once the unit is written or has failed; its outcome says which.
+  Task<void> settle(std::shared_ptr<Unit> unit);
   Task<void> flush();
   Task<void> write_batch(Batch batch);
   Task<void> write_alone(std::shared_ptr<Unit> unit);

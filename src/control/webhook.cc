@@ -23,15 +23,9 @@ constexpr int kRefusalsLoggedMax = 10;  // a second
 constexpr std::string_view kWorkflowJob = "workflow_job";
 constexpr std::string_view kWorkflowRun = "workflow_run";
 
-// The header's value when it stands there exactly once.
-std::optional<std::string_view> find_single(const net::Headers& headers, std::string_view name) {
-  if (headers.count(name) != 1) return std::nullopt;
-  return headers.find(name);
-}
-
 // The digest that the header claims; lower-case hexadecimal only.
 std::optional<std::string> find_signature(const net::Request& request) {
-  const auto header = find_single(request.headers, kSignatureHeader);
+  const auto header = request.headers.find_single(kSignatureHeader);
   if (!header || !header->starts_with(kSignaturePrefix)) return std::nullopt;
   const std::string_view hex = header->substr(kSignaturePrefix.size());
   if (hex.size() != kDigestHexBytes) return std::nullopt;
@@ -157,7 +151,7 @@ void Webhook::count(std::string_view result) {
 std::optional<Webhook::Refusal> Webhook::check_timestamp(const net::Request& request,
                                                          Time now) const {
   if (request.headers.count(kTimestampHeader) == 0) return std::nullopt;
-  const auto header = find_single(request.headers, kTimestampHeader);
+  const auto header = request.headers.find_single(kTimestampHeader);
   const auto seconds = header ? parse_timestamp(*header) : std::nullopt;
   if (!seconds) return Refusal{400, "X-Hub-Signature-Timestamp is not a number of Unix seconds"};
   const int64_t off = to_seconds(now) - *seconds;
@@ -180,7 +174,7 @@ std::optional<Webhook::Refusal> Webhook::verify(const net::Request& request, con
   }
   std::string prefix;
   if (options_.mode == WebhookMode::relay) {
-    const auto timestamp = find_single(request.headers, kTimestampHeader);
+    const auto timestamp = request.headers.find_single(kTimestampHeader);
     if (!timestamp || !parse_timestamp(*timestamp)) {
       return Refusal{400, "X-Hub-Signature-Timestamp is missing or not a number of Unix seconds",
                      "webhook.mode is relay: the relay signs `timestamp.body`"};
@@ -236,7 +230,7 @@ Result<void> Webhook::read_body(const net::Request& request, Time now, Delivery&
 Webhook::Checked Webhook::check(const net::Request& request, const Keys& keys, Time now) const {
   auto delivery = std::make_shared<Delivery>();
   if (auto refusal = verify(request, keys, now, delivery->marks)) return {std::move(refusal), {}};
-  const auto type = find_single(request.headers, "Content-Type");
+  const auto type = request.headers.find_single("Content-Type");
   if (!type || !is_json(*type)) {
     return {Refusal{415, "Content-Type is not application/json",
                     "set the webhook's content type to application/json"},
@@ -246,11 +240,11 @@ Webhook::Checked Webhook::check(const net::Request& request, const Keys& keys, T
   if (encoding && !equal_ignoring_case(*encoding, "identity")) {
     return {Refusal{415, "an encoded body is not taken"}, {}};
   }
-  const auto guid = find_single(request.headers, "X-GitHub-Delivery");
+  const auto guid = request.headers.find_single("X-GitHub-Delivery");
   if (!guid || !is_visible(*guid, kDeliveryIdBytesMax)) {
     return {Refusal{400, "X-GitHub-Delivery is missing or no delivery id"}, {}};
   }
-  const auto event = find_single(request.headers, "X-GitHub-Event");
+  const auto event = request.headers.find_single("X-GitHub-Event");
   if (!event || !is_visible(*event, kDeliveryIdBytesMax)) {
     return {Refusal{400, "X-GitHub-Event is missing or no event's name"}, {}};
   }

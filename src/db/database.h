@@ -164,11 +164,12 @@ class Database {
       return {};
     };
     std::function<void(std::function<void(Result<void>)>)> start =
-        [this, writes, wrapped = std::move(wrapped)](std::function<void(Result<void>)> done) {
+        [this, writes,
+         wrapped = std::move(wrapped)](std::function<void(Result<void>)> done) mutable {
           if (writes) {
-            submit_write(wrapped, std::move(done));
+            submit_write(std::move(wrapped), std::move(done));
           } else {
-            submit_read(wrapped, std::move(done));
+            submit_read(std::move(wrapped), std::move(done));
           }
         };
     const Result<void> outcome = co_await await_value<Result<void>>(std::move(start));

@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <condition_variable>
 #include <deque>
@@ -138,8 +140,8 @@ class Connection final : public Transaction {
       sqlite3_reset(statement);
       return fail(std::move(error));
     }
+    // The bindings stay, and are all replaced before the statement runs again.
     sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
     return rows;
   }
 
@@ -194,7 +196,15 @@ class Connection final : public Transaction {
   sqlite3* handle_ = nullptr;
   struct TextHash {
     using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+    // Statements are long, and their length and ends tell nearly all of them apart.
+    size_t operator()(std::string_view text) const {
+      constexpr size_t kEnd = 24;
+      if (text.size() <= 2 * kEnd) return std::hash<std::string_view>()(text);
+      std::array<char, 2 * kEnd> ends;
+      std::ranges::copy(text.substr(0, kEnd), ends.begin());
+      std::ranges::copy(text.substr(text.size() - kEnd), ends.begin() + kEnd);
+      return std::hash<std::string_view>()({ends.data(), ends.size()}) ^ text.size();
+    }
   };
   std::unordered_map<std::string, Statement, TextHash, std::equal_to<>> statements_;
   bool wants_unit_ = false;

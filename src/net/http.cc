@@ -1,5 +1,6 @@
 #include "net/http.h"
 
+#include <algorithm>
 #include <boost/beast/http/status.hpp>
 
 #include "base/check.h"
@@ -22,10 +23,6 @@ int hex_value(char c) {
 bool unreserved(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '.' || c == '_' || c == '~';
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && equal_ignoring_case(a, b);
 }
 
 std::string_view code_of(int status) {
@@ -82,6 +79,12 @@ Headers::Field Headers::at(size_t index) const {
           text.substr(span.begin + span.name_size, span.value_size)};
 }
 
+// Seen for every field of every look-up: most are told apart by their length.
+bool Headers::is_named(const Span& span, std::string_view name) const {
+  return span.name_size == name.size() &&
+         equal_ignoring_case({text_.data() + span.begin, span.name_size}, name);
+}
+
 void Headers::add(std::string_view name, std::string_view value) {
   spans_.push_back({static_cast<uint32_t>(text_.size()), static_cast<uint32_t>(name.size()),
                     static_cast<uint32_t>(value.size())});
@@ -99,13 +102,7 @@ void Headers::set(std::string_view name, std::string_view value) {
 
 void Headers::remove(std::string_view name) {
   // Removed text stays in the buffer; a message's list is short-lived.
-  for (size_t i = 0; i < spans_.size();) {
-    if (same_name(at(i).first, name)) {
-      spans_.erase(spans_.begin() + static_cast<std::ptrdiff_t>(i));
-    } else {
-      ++i;
-    }
-  }
+  std::erase_if(spans_, [&](const Span& span) { return is_named(span, name); });
 }
 
 void Headers::clear() {
@@ -114,16 +111,28 @@ void Headers::clear() {
 }
 
 std::optional<std::string_view> Headers::find(std::string_view name) const {
-  for (const auto& [field, value] : *this) {
-    if (same_name(field, name)) return value;
+  for (const Span& span : spans_) {
+    if (is_named(span, name)) {
+      return std::string_view(text_).substr(span.begin + span.name_size, span.value_size);
+    }
   }
   return std::nullopt;
 }
 
+std::optional<std::string_view> Headers::find_single(std::string_view name) const {
+  const Span* found = nullptr;
+  for (const Span& span : spans_) {
+    if (!is_named(span, name)) continue;
+    if (found != nullptr) return std::nullopt;
+    found = &span;
+  }
+  if (found == nullptr) return std::nullopt;
+  return std::string_view(text_).substr(found->begin + found->name_size, found->value_size);
+}
+
 size_t Headers::count(std::string_view name) const {
-  size_t count = 0;
-  for (const auto& [field, value] : *this) count += same_name(field, name) ? 1 : 0;
-  return count;
+  return static_cast<size_t>(
+      std::ranges::count_if(spans_, [&](const Span& span) { return is_named(span, name); }));
 }
 
 std::optional<std::string_view> Request::find_query(std::string_view name) const {
@@ -150,7 +159,7 @@ std::optional<std::string_view> Request::bearer() const {
 
 std::optional<std::string_view> Request::cookie(std::string_view name) const {
   for (const auto& [field, value] : headers) {
-    if (!same_name(field, "Cookie")) continue;
+    if (!equal_ignoring_case(field, "Cookie")) continue;
     for (const std::string_view pair : split(value, ';')) {
       const size_t equals = pair.find('=');
       if (equals == std::string_view::npos || trim(pair.substr(0, equals)) != name) continue;

@@ -47,6 +47,8 @@ class Headers {
   void remove(std::string_view name);
   void clear();
   std::optional<std::string_view> find(std::string_view name) const;  // the first
+  // The value of a field that stands there exactly once.
+  std::optional<std::string_view> find_single(std::string_view name) const;
   size_t count(std::string_view name) const;
   size_t size() const { return spans_.size(); }
   Field at(size_t index) const;
@@ -59,6 +61,7 @@ class Headers {
     uint32_t name_size = 0;
     uint32_t value_size = 0;
   };
+  bool is_named(const Span& span, std::string_view name) const;
   std::string text_;
   std::vector<Span> spans_;
 };

@@ -11,7 +11,8 @@ import { median, report, wrk } from './report.ts';
 
 const rounds = 5;
 const seconds = 3;
-const connections = 64;
+// Enough that deliveries are there to be taken while others wait for the disk.
+const connections = 128;
 const perRound = 150_000;
 
 const folder = mkdtempSync(path.join(tmpdir(), 'nimbus-bench-'));

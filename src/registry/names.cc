@@ -97,7 +97,7 @@ std::optional<Place> parse_place(std::string_view rest) {
   if (*before == "blobs" && *last == "uploads") return place(Resource::upload_start, rest, "");
   if (*before == "blobs") return place(Resource::blob, rest, *last);
   const auto third = *before == "uploads" ? take_last(rest) : std::nullopt;
-  if (third && *third == "blobs") return place(Resource::upload, rest, *last);
+  if (third && *third == "blobs" && !rest.empty()) return place(Resource::upload, rest, *last);
   return std::nullopt;
 }
 
@@ -110,7 +110,8 @@ Result<ChunkRange> parse_chunk_range(std::string_view text) {
   const size_t dash = range.find('-');
   ChunkRange chunk;
   if (dash == std::string_view::npos || !read_number(range.substr(0, dash), chunk.first) ||
-      !read_number(range.substr(dash + 1), chunk.last) || chunk.last < chunk.first) {
+      !read_number(range.substr(dash + 1), chunk.last) || chunk.last < chunk.first ||
+      chunk.last == INT64_MAX) {
     return fail(Code::bad_request, "Content-Range is not FIRST-LAST", "write it like 0-1048575");
   }
   return chunk;

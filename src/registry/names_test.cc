@@ -40,7 +40,8 @@ TEST_CASE("paths are taken apart from their end") {
   CHECK(parse_place("acme/app/blobs/uploads/")->resource == Resource::upload_start);
   CHECK(parse_place("acme/app/blobs/uploads")->resource == Resource::upload_start);
   CHECK(parse_place("acme/app/blobs/uploads/17")->resource == Resource::upload);
-  for (const char* none : {"acme", "acme/app", "acme/app/tags/other", "acme/app/manifests/"}) {
+  for (const char* none : {"acme", "acme/app", "acme/app/tags/other", "acme/app/manifests/",
+                           "/blobs/uploads/17", "/blobs/sha256:00", "blobs/uploads/17"}) {
     CHECK_MESSAGE(!parse_place(none), none);
   }
 }
@@ -51,7 +52,8 @@ TEST_CASE("a chunk's range is inclusive and has no unit") {
   CHECK_EQ(chunk->first, 10);
   CHECK_EQ(chunk->size(), 10);
   CHECK_EQ(parse_chunk_range("bytes 0-0/10")->size(), 1);
-  for (const char* bad : {"", "-", "5", "5-4", "a-b", "-5", "5-", "0-99999999999999999999"}) {
+  for (const char* bad : {"", "-", "5", "5-4", "a-b", "-5", "5-", "0-99999999999999999999",
+                          "0-9223372036854775807"}) {
     CHECK_MESSAGE(!parse_chunk_range(bad), bad);
   }
 }

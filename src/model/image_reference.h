@@ -1,6 +1,7 @@
-// What people write to name an image: `nimbus/base`, `registry.example/acme/tool:2`, `acme/tool@sha256:…`,
-// or a digest alone. The grammar is that of OCI references (distribution-spec, "Pulling
-// manifests"), so a name that Nimbus takes is one that every registry and builder takes too.
+// What people write to name an image: `nimbus/base`, `registry.example/acme/tool:2`,
+// `acme/tool@sha256:…`, or a digest alone. The grammar is that of OCI references
+// (distribution-spec, "Pulling manifests"), so a name that Nimbus takes is one that every registry
+// and builder takes too.
 //
 // Threads: pure functions.
 // Not here: which images there are (image/store.h).
@@ -17,7 +18,8 @@ constexpr size_t kImageNameBytesMax = 228;
 constexpr size_t kImageTagBytesMax = 128;
 
 struct ImageReference {
-  std::string name;    // registry included, if any: "registry.example/acme/tool"; "" for a digest alone
+  std::string
+      name;  // registry included, if any: "registry.example/acme/tool"; "" for a digest alone
   std::string tag;     // "" when not said
   std::string digest;  // "sha256:" and 64 lower-case hexadecimal digits; "" when not said
 };

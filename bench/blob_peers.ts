@@ -73,8 +73,8 @@ export function send(options: http.RequestOptions, body?: Buffer): Promise<http.
 }
 
 /** Pushes a blob in the two requests that clients use. */
-export async function pushTo(port: number, bytes: Buffer, digest: string, headers: http.OutgoingHttpHeaders = {}): Promise<void> {
-  const begun = await send({ port, method: 'POST', path: '/v2/bench/blob/blobs/uploads/', headers });
+export async function pushTo(port: number, bytes: Buffer, digest: string, headers: http.OutgoingHttpHeaders = {}, repository = 'bench/blob'): Promise<void> {
+  const begun = await send({ port, method: 'POST', path: `/v2/${repository}/blobs/uploads/`, headers });
   const location = new URL(String(begun.headers.location), `http://127.0.0.1:${port}`);
   const done = await send({ port, method: 'PUT', path: `${location.pathname}${location.search}${location.search ? '&' : '?'}digest=${digest}`, headers: { ...headers, 'Content-Type': 'application/octet-stream' } }, bytes);
   if (done.statusCode !== 201) throw new Error(`pushing a blob: the registry answered ${done.statusCode}`);

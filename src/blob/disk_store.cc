@@ -77,6 +77,7 @@ DiskStore::DiskStore(net::Loop& loop, Options options)
       loop_(loop),
       options_(std::move(options)),
       uploads_(options_.directory + "/uploads"),
+      queues_(std::make_shared<UploadQueues>(UploadQueues{loop_, uploads_})),
       open_files_(std::make_unique<OpenFiles>()) {}
 
 DiskStore::~DiskStore() {
@@ -115,7 +116,7 @@ std::string DiskStore::path_of(const Digest& digest) const {
 Task<Result<std::unique_ptr<Upload>>> DiskStore::begin(UploadOptions options) {
   std::string id(1, options.resumable ? kResumable : kOneRequest);
   id += to_hex(options_.random.bytes(kUploadIdBytes));
-  auto file = std::make_shared<UploadFile>(loop_, uploads_, std::move(id), options.algorithm);
+  auto file = std::make_shared<UploadFile>(queues_, std::move(id), options.algorithm);
   if (options.resumable) resumable_[file->id()] = file;
   co_return std::make_unique<DiskUpload>(loop_, pins(), static_cast<UploadPlace&>(*this),
                                          std::move(file));
@@ -135,7 +136,7 @@ Task<Result<std::unique_ptr<Upload>>> DiskStore::resume(std::string id) {
     co_return fail(Code::conflict, "the upload is being written to by another request");
   }
   std::function<Result<std::shared_ptr<UploadFile>>()> call = [this, &id] {
-    return UploadFile::find(loop_, uploads_, id);
+    return UploadFile::find(queues_, id);
   };
   CO_TRY_ASSIGN(auto file, co_await loop_.blocking(std::move(call)));
   resumable_[file->id()] = file;

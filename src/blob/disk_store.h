@@ -22,6 +22,8 @@
 
 namespace nimbus::blob {
 
+struct UploadQueues;
+
 class DiskStore final : public Store, private UploadPlace {
  public:
   struct Options {
@@ -62,6 +64,7 @@ class DiskStore final : public Store, private UploadPlace {
   net::Loop& loop_;
   Options options_;
   std::string uploads_;
+  std::shared_ptr<UploadQueues> queues_;
   std::map<std::string, std::shared_ptr<UploadFile>> suspended_;
   std::map<std::string, std::weak_ptr<UploadFile>> resumable_;  // of this process
   std::unique_ptr<OpenFiles> open_files_;

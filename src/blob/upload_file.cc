@@ -41,22 +41,22 @@ bool is_concatenation(const std::vector<Extent>& parts, int64_t size) {
 
 }  // namespace
 
-UploadFile::UploadFile(net::Loop& loop, std::string directory, std::string id, Algorithm algorithm)
-    : loop_(loop),
-      directory_(std::move(directory)),
+UploadFile::UploadFile(std::shared_ptr<UploadQueues> queues, std::string id, Algorithm algorithm)
+    : queues_(std::move(queues)),
+      loop_(queues_->loop),
       id_(std::move(id)),
       algorithm_(algorithm),
       hasher_(Hasher(algorithm)),
-      progress_(loop) {}
+      progress_(loop_) {}
 
 UploadFile::~UploadFile() {
+  hold(-queued_memory_);
   if (fd_ && !kept_) ::unlink(path().c_str());
 }
 
-Result<std::shared_ptr<UploadFile>> UploadFile::find(net::Loop& loop, std::string directory,
+Result<std::shared_ptr<UploadFile>> UploadFile::find(std::shared_ptr<UploadQueues> queues,
                                                      std::string id) {
-  auto file =
-      std::make_shared<UploadFile>(loop, std::move(directory), std::move(id), Algorithm::sha256);
+  auto file = std::make_shared<UploadFile>(std::move(queues), std::move(id), Algorithm::sha256);
   file->fd_.reset(::open(file->path().c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
   if (!file->fd_) return fail(disk_error("resuming an upload", errno));
   file->kept_ = true;  // until it is known to be good
@@ -77,8 +77,9 @@ Task<Result<void>> UploadFile::write_at(int64_t offset, std::string bytes) {
   const auto self = shared_from_this();
   if (offset < 0) co_return fail(Code::bad_request, "a part of an upload begins before it");
   const auto count = static_cast<int64_t>(bytes.size());
+  const auto memory = static_cast<int64_t>(bytes.capacity());
   if (count > 0 && first_) submit(0, *std::exchange(first_, std::nullopt));
-  while (!failure_ && queued_bytes_ > 0 && queued_bytes_ + count > kUploadQueueBytes) {
+  while (!failure_ && !has_room(memory)) {
     co_await progress_.wait(kProgressPoll);
   }
   if (failure_) co_return fail(*failure_);
@@ -88,16 +89,29 @@ Task<Result<void>> UploadFile::write_at(int64_t offset, std::string bytes) {
       written_.empty()) {
     cover(0, count);
     first_ = std::move(bytes);
-    queued_bytes_ += count;
+    hold(memory);
     co_return Result<void>();
   }
   cover(offset, offset + count);
-  queued_bytes_ += count;
+  hold(memory);
   submit(offset, std::move(bytes));
   co_return Result<void>();
 }
 
-// The bytes are counted in queued_bytes_ already.
+// An upload that holds nothing always has room, so its own progress is all it waits for.
+bool UploadFile::has_room(int64_t memory) const {
+  if (queued_memory_ == 0) return true;
+  const int64_t most =
+      queues_->bytes > kAllQueuesBytes ? kUploadQueueLeastBytes : kUploadQueueBytes;
+  return queued_memory_ + memory <= most;
+}
+
+void UploadFile::hold(int64_t memory) {
+  queued_memory_ += memory;
+  queues_->bytes += memory;
+}
+
+// The memory is held already.
 void UploadFile::submit(int64_t offset, std::string bytes) {
   const auto count = static_cast<int64_t>(bytes.size());
   auto piece = std::make_shared<Piece>(Piece{offset, std::move(bytes), 1});
@@ -163,7 +177,7 @@ Task<void> UploadFile::hash_queue() {
 void UploadFile::done_with(const Pieces& pieces) {
   for (const auto& piece : pieces) {
     if (--piece->uses > 0) continue;
-    queued_bytes_ -= static_cast<int64_t>(piece->bytes.size());
+    hold(-piece->memory);
     piece->bytes = {};
   }
   progress_.notify_all();

@@ -1,8 +1,9 @@
 // The file of an upload with its two queues, of bytes to be written and of bytes to be hashed. Both
-// run on blocking threads, beside each other and beside the caller who receives the next piece; at
-// most kUploadQueueBytes wait. An upload of a single piece touches the disk only when it is
-// finished. Outlives its DiskUpload while blocking calls use it, and between requests when it is
-// suspended. Private to this folder. Threads: the loop's, but for what says otherwise.
+// run on blocking threads, beside each other and beside the caller who receives the next piece. At
+// most kUploadQueueBytes of memory wait in one; while all uploads together hold more than
+// kAllQueuesBytes, kUploadQueueLeastBytes. An upload of a single piece touches the disk only when
+// it is finished. Outlives its DiskUpload while blocking calls use it, and between requests when it
+// is suspended. Private to this folder. Threads: the loop's, but for what says otherwise.
 #pragma once
 
 #include <deque>
@@ -21,20 +22,29 @@
 namespace nimbus::blob {
 
 constexpr int64_t kUploadQueueBytes = int64_t{768} * 1024;
+constexpr int64_t kUploadQueueLeastBytes = int64_t{256} * 1024;
+constexpr int64_t kAllQueuesBytes = int64_t{16} << 20;
+
+// Where the files of one store's uploads are, and how much memory waits for them together.
+struct UploadQueues {
+  net::Loop& loop;
+  std::string directory;
+  int64_t bytes = 0;
+};
 
 class UploadFile : public std::enable_shared_from_this<UploadFile> {
  public:
   // The file is made when the first bytes are written.
-  UploadFile(net::Loop& loop, std::string directory, std::string id, Algorithm algorithm);
+  UploadFile(std::shared_ptr<UploadQueues> queues, std::string id, Algorithm algorithm);
   ~UploadFile();  // unlinks the file, unless it was kept or placed
   UploadFile(const UploadFile&) = delete;
   UploadFile& operator=(const UploadFile&) = delete;
   // One that an earlier process left. not_found: there is none. Blocking.
-  static Result<std::shared_ptr<UploadFile>> find(net::Loop& loop, std::string directory,
+  static Result<std::shared_ptr<UploadFile>> find(std::shared_ptr<UploadQueues> queues,
                                                   std::string id);
 
   const std::string& id() const { return id_; }
-  std::string path() const { return directory_ + "/" + id_; }
+  std::string path() const { return queues_->directory + "/" + id_; }
   int64_t size() const { return size_; }
 
   Task<Result<void>> write_at(int64_t offset, std::string bytes);
@@ -61,6 +71,8 @@ class UploadFile : public std::enable_shared_from_this<UploadFile> {
     int64_t offset;
     std::string bytes;
     int uses;  // queues that still need it
+    // A piece may have come in a string much larger than itself.
+    int64_t memory = static_cast<int64_t>(bytes.capacity());
   };
   using Pieces = std::vector<std::shared_ptr<Piece>>;
 
@@ -69,6 +81,8 @@ class UploadFile : public std::enable_shared_from_this<UploadFile> {
   void start_hashing();
   Task<void> write_queue();
   Task<void> hash_queue();
+  bool has_room(int64_t memory) const;
+  void hold(int64_t memory);  // negative: gives back
   void done_with(const Pieces& pieces);
   void cover(int64_t begin, int64_t end);
   bool is_whole() const;
@@ -77,8 +91,8 @@ class UploadFile : public std::enable_shared_from_this<UploadFile> {
   Result<Digest> read_back(Algorithm algorithm, int64_t size);  // blocking
   Result<void> copy_parts(const std::vector<Extent>& parts);    // blocking
 
+  const std::shared_ptr<UploadQueues> queues_;
   net::Loop& loop_;
-  const std::string directory_;
   const std::string id_;
   Algorithm algorithm_;
   os::UniqueFd fd_;
@@ -89,7 +103,7 @@ class UploadFile : public std::enable_shared_from_this<UploadFile> {
   std::vector<Extent> written_;       // disjoint, in order
   std::optional<std::string> first_;  // the first piece, kept back
   Pieces to_write_, to_hash_;
-  int64_t queued_bytes_ = 0;
+  int64_t queued_memory_ = 0;
   bool writing_ = false;
   bool hashing_ = false;
   bool kept_ = false;

@@ -76,12 +76,17 @@ describe('Bazel', { skip: noBazel }, () => {
 });
 
 describe('ccache', { skip: noCcache }, () => {
-  const layouts = { 'by default': '/cache/ccache', 'layout=bazel': '/cache', 'layout=flat': '/cache/flat' };
-  for (const [layout, address] of Object.entries(layouts)) {
-    test(`hits what another machine compiled, with a Bearer token, ${layout}`, () => {
-      const token = jobToken(nimbus, { repo: `ccache-${layout.replace(/\W/g, '-')}` });
-      const attribute = layout.startsWith('layout') ? `|${layout}` : '';
-      const work = path.join(folder, layout.replace(/\W/g, '-'));
+  const ways: Record<string, (token: string) => string> = {
+    'its token as a password': (token) => `${nimbus.url.replace('://', `://job:${token}@`)}/cache/ccache`,
+    'a Bearer token': (token) => `${nimbus.url}/cache/ccache|bearer-token=${token}`,
+    'the layout bazel': (token) => `${nimbus.url}/cache|bearer-token=${token}|layout=bazel`,
+    'the layout flat': (token) => `${nimbus.url}/cache/flat|bearer-token=${token}|layout=flat`,
+  };
+  for (const [way, storage] of Object.entries(ways)) {
+    test(`hits what another machine compiled, with ${way}`, () => {
+      const name = way.replace(/\W/g, '-');
+      const token = jobToken(nimbus, { repo: `ccache-${name}` });
+      const work = path.join(folder, name);
       mkdirSync(work);
       writeFileSync(path.join(work, 'a.c'), 'int answer(void) { return 42; }\n');
       const compile = (machine: string) => {
@@ -90,7 +95,7 @@ describe('ccache', { skip: noCcache }, () => {
           HOME: work,
           CCACHE_DIR: path.join(work, machine),
           CCACHE_CONFIGPATH: '/dev/null',
-          CCACHE_REMOTE_STORAGE: `${nimbus.url}${address}|bearer-token=${token}${attribute}`,
+          CCACHE_REMOTE_STORAGE: storage(token),
           CCACHE_REMOTE_ONLY: 'true',
         };
         execFileSync('ccache', ['gcc', '-c', 'a.c', '-o', `${machine}.o`], { cwd: work, env });

@@ -1,10 +1,7 @@
-// GitHub's own packages, unchanged, against a running Nimbus; and ccache.
+// GitHub's own packages, unchanged, against a running Nimbus.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { fork, hasClients, jobToken, runClient, startClient } from './actions.ts';
 import { Nimbus, until } from './nimbus.ts';
@@ -170,36 +167,6 @@ describe('the Actions clients', { skip: hasClients() }, () => {
     await nimbus.boot();
     const restored = await runClient(nimbus, token, [{ step: 'restore', paths: ['d'], key: 'k' }, { step: 'read', file: 'd/a' }]);
     assert.deepEqual(restored.values, ['k', 'kept'], restored.output);
-  });
-
-  test('ccache with remote storage hits what another machine compiled', async (t) => {
-    try {
-      execFileSync('ccache', ['--version'], { stdio: 'ignore' });
-    } catch {
-      t.skip('no ccache: run make deps');
-      return;
-    }
-    const token = jobToken(nimbus, { repo: 'ccache' });
-    const folder = mkdtempSync(path.join(tmpdir(), 'nimbus-ccache-'));
-    writeFileSync(path.join(folder, 'a.c'), 'int answer(void) { return 42; }\n');
-    const storage = `http://job:${token}@127.0.0.1:${nimbus.port}/cache/ccache`;
-    const compile = (machine: string) => {
-      const env = {
-        PATH: process.env.PATH,
-        HOME: folder,
-        CCACHE_DIR: path.join(folder, machine),
-        CCACHE_CONFIGPATH: '/dev/null',
-        CCACHE_REMOTE_STORAGE: storage,
-        CCACHE_REMOTE_ONLY: 'true',
-      };
-      execFileSync('ccache', ['gcc', '-c', 'a.c', '-o', `${machine}.o`], { cwd: folder, env });
-      return execFileSync('ccache', ['--print-stats'], { cwd: folder, env, encoding: 'utf8' });
-    };
-    assert.match(compile('one'), /^remote_storage_hit\t0$/m);
-    const second = compile('two');
-    assert.match(second, /^remote_storage_hit\t[1-9]/m, second);
-    assert.match(second, /^direct_cache_hit\t1$/m, second);
-    rmSync(folder, { recursive: true });
   });
 
   test('plain keys for scripts, and what Bazel asks for', async () => {

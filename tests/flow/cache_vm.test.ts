@@ -116,4 +116,22 @@ describe('the Actions clients in a microVM', { skip: canBoot() || hasClients() }
     const restored = await inside([{ step: 'restore', paths: ['data'], key: 'half' }, { step: 'hash', file: 'data/big' }]);
     assert.deepEqual(restored.values, ['half', won[0][1]], restored.output);
   });
+
+  test('build tools need no credential: what Bazel, ccache and sccache send passes the gateway', { timeout }, async () => {
+    const script = `
+      set -e
+      echo result > result
+      hash=$(sha256sum result | cut -d' ' -f1)
+      put() { curl -sS -o /dev/null -w '%{http_code} ' -T result "$1"; }
+      for key in cache/ac/$hash cache/cas/$hash cache/ccache/aa/b cache/sccache/a/b/c; do put "$NIMBUS_GATEWAY/$key"; done
+      put "$NIMBUS_GATEWAY/cache/cas/$(echo other | sha256sum | cut -d' ' -f1)"
+      curl -sSf "$NIMBUS_GATEWAY/cas/$hash" | cmp - result
+      curl -sSf -X PROPFIND -H 'Depth: 0' "$NIMBUS_GATEWAY/cache/sccache/a/" | grep -o '<D:collection/>'
+      service=twirp/github.actions.results.api.v1.CacheService
+      printf '\\022\\003key\\042\\001v' > message
+      curl -sSf -o /dev/null -w '%{content_type}\n' -H 'Content-Type: application/protobuf' --data-binary @message "$ACTIONS_RESULTS_URL$service/GetCacheEntryDownloadURL"`;
+    const ran = await nimbus.cli(['run', '--org', 'acme', '--repo', 'tools', '--cpus', '1', '--memory', '512', '--', 'sh', '-c', script]);
+    assert.equal(ran.code, 0, ran.stdout + ran.stderr);
+    assert.equal(ran.stdout, '201 201 201 201 400 <D:collection/>\napplication/protobuf\n', ran.stderr);
+  });
 });

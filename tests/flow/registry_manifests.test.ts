@@ -62,6 +62,29 @@ const layer = async (repository: Repository, algorithm: Algorithm = 'sha256') =>
 };
 
 describe('kinds of manifests', () => {
+  // What `--cache-to type=registry` pushes: an index of layers by default, an image manifest with
+  // image-manifest=true; both with BuildKit's own description of the cache as a blob.
+  test('a layer cache of BuildKit, in both its shapes', async () => {
+    const cacheConfig = 'application/vnd.buildkit.cacheconfig.v0';
+    const repository = fresh();
+    const layers = [await layer(repository), await layer(repository)].map((one) => ({ ...one, mediaType: `${types.layer}+zstd`, annotations: { 'buildkit/createdat': '2026-01-01T00:00:00Z', 'containerd.io/uncompressed': one.digest } }));
+    const config = JSON.stringify({ layers: layers.map(({ digest }) => ({ blob: digest, parent: -1 })), records: [] });
+    const described = describes(config, cacheConfig);
+    const index = JSON.stringify({ schemaVersion: 2, mediaType: types.index, manifests: [...layers, described] });
+    const early = await repository.put('main', index, types.index);
+    assert.deepEqual(Repository.codes(early), ['MANIFEST_BLOB_UNKNOWN'], 'not before each of its blobs is there');
+    await repository.push(config);
+    const asIndex = await roundTrip(repository, index, types.index);
+    for (const { digest } of [...layers, described]) {
+      assert.equal(digestOf((await repository.ask('GET', `blobs/${digest}`)).body), digest);
+    }
+    const image = JSON.stringify({ schemaVersion: 2, mediaType: types.manifest, config: described, layers });
+    const asImage = await roundTrip(repository, image, types.manifest);
+    await takeAway(repository, asImage, true);
+    assert.equal((await repository.ask('GET', `blobs/${described.digest}`)).status, 200, 'the other one needs it');
+    await takeAway(repository, asIndex, false);
+  });
+
   test('an image', async () => {
     const repository = fresh();
     const text = await image(repository, { layers: [await layer(repository), await layer(repository)] });

@@ -318,6 +318,23 @@ Task<Result<int>> DiskStore::expire_uploads(Time before) {
   co_return expired;
 }
 
+Task<Result<void>> DiskStore::probe() {
+  std::function<Result<void>()> call = [this]() -> Result<void> {
+    const std::string path = uploads_ + "/probe";
+    constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
+    const os::UniqueFd file(::open(path.c_str(), kFlags, 0600));
+    const std::string block(4096, '\0');
+    Result<void> outcome;
+    if (!file || ::write(file.get(), block.data(), block.size()) < 0 ||
+        ::fdatasync(file.get()) != 0) {
+      outcome = fail(disk_error("writing to the blob store's disk", errno));
+    }
+    ::unlink(path.c_str());
+    return outcome;
+  };
+  co_return co_await loop_.blocking(std::move(call));
+}
+
 Task<Result<StoreSpace>> DiskStore::space() {
   std::function<Result<StoreSpace>()> call = [this]() -> Result<StoreSpace> {
     struct statvfs status{};

@@ -50,6 +50,7 @@ class DiskStore final : public Store, private UploadPlace {
   Task<Result<Time>> stored_at(Digest digest) override;
   Task<Result<int>> expire_uploads(Time before) override;
   Task<Result<StoreSpace>> space() override;
+  Task<Result<void>> probe() override;
 
   std::string path_of(const Digest& digest) const;
 

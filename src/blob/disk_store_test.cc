@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "blob/blob_fixture.h"
+#include "blob/store_watch.h"
 
 namespace nimbus::blob {
 namespace {
@@ -225,6 +226,23 @@ TEST_CASE_FIXTURE(StoreFixture,
   removal.reset();
   while (!pinned) loop.run();
   CHECK(pinned);
+}
+
+TEST_CASE_FIXTURE(StoreFixture, "the watch sees a disk that is full or cannot be written to") {
+  Metrics metrics;
+  const auto look = [&](int64_t free_bytes_min) {
+    StoreWatch watch(loop, *store, free_bytes_min, metrics);
+    return run([](StoreWatch& w) -> Task<StoreWatch::View> {
+             co_await w.look();
+             co_return w.view();
+           }(watch))
+        .state;
+  };
+  CHECK(look(0) == StoreWatch::State::good);
+  CHECK(files_in("uploads") == 0);
+  CHECK(look(int64_t{1} << 60) == StoreWatch::State::full);
+  std::filesystem::remove_all(directory.path + "/blobs/uploads");
+  CHECK(look(0) == StoreWatch::State::down);
 }
 
 }  // namespace nimbus::blob

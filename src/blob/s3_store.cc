@@ -295,6 +295,14 @@ Task<Result<std::vector<BlobInfo>>> S3Store::list(std::optional<Digest> after, i
   co_return found;
 }
 
+Task<Result<void>> S3Store::probe() {
+  CO_TRY(co_await near_->probe());
+  // No object has this name: that it is absent is the answer of a bucket that works.
+  const auto answer = co_await bucket_->head("probe");
+  if (!answer && answer.error().code != Code::not_found) co_return fail(answer.error());
+  co_return Result<void>();
+}
+
 Task<Result<Time>> S3Store::stored_at(Digest digest) {
   CO_TRY_ASSIGN(const S3Object object, co_await bucket_->head(key_of(digest)));
   co_return object.modified;

@@ -42,6 +42,7 @@ class S3Store final : public Store {
   Task<Result<Time>> stored_at(Digest digest) override;
   Task<Result<int>> expire_uploads(Time before) override;
   Task<Result<StoreSpace>> space() override { return without_bound(); }
+  Task<Result<void>> probe() override;
 
   // Sends what the near store holds of the blob, unless the bucket has it. For S3Upload.
   Task<Result<void>> send(BlobInfo blob);

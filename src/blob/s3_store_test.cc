@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "blob/blob_fixture.h"
 #include "blob/scrubber.h"
+#include "blob/store_watch.h"
 #include "net/server.h"
 
 namespace nimbus::blob {
@@ -18,7 +19,7 @@ class SmallBucket {
   explicit SmallBucket(net::Loop& loop) {
     net::Router router;
     router.get("/builds/{key...}", [this](net::Request& request) -> Task<net::Response> {
-      ++reads;
+      if (away) co_return net::Response::empty(503);
       const auto object = objects.find(request.parameter("key"));
       if (object == objects.end()) co_return net::Response::empty(404);
       co_return net::Response::text(200, object->second);
@@ -39,13 +40,14 @@ class SmallBucket {
   }
 
   std::map<std::string, std::string> objects;
-  int reads = 0;
+  bool away = false;
   std::unique_ptr<net::Server> server;
 };
 
 struct BucketFixture : CatalogFixture {
   BucketFixture() {
     S3Options options;
+    options.attempts_max = 2;
     const std::string port = std::to_string(bucket.server->port());
     options.location = *parse_s3_url("s3://builds?endpoint=http://127.0.0.1:" + port);
     auto credentials = std::make_unique<AwsCredentialChain>(
@@ -121,6 +123,26 @@ TEST_CASE_FIXTURE(BucketFixture,
   const std::string& hex = rotten.digest.hex;
   CHECK(bucket.objects["quarantine/sha256/" + hex.substr(0, 2) + "/" + hex] == "roxten");
   CHECK(bucket.objects.size() == 2);
+}
+
+TEST_CASE_FIXTURE(BucketFixture, "the watch sees a bucket that is away, and that it is back") {
+  Metrics metrics;
+  StoreWatch watch(loop, *store, int64_t{1} << 60, metrics);
+  const auto look = [&] {
+    return run([](StoreWatch& w) -> Task<StoreWatch::View> {
+      co_await w.look();
+      co_return w.view();
+    }(watch));
+  };
+  CHECK(watch.view().state == StoreWatch::State::unknown);
+  CHECK(look().state == StoreWatch::State::good);
+  bucket.away = true;
+  CHECK(look().state == StoreWatch::State::down);
+  CHECK(watch.view().detail == "the bucket does not answer");
+  CHECK(metrics.expose().find("nimbus_blob_store_up 0") != std::string::npos);
+  bucket.away = false;
+  CHECK(look().state == StoreWatch::State::good);
+  CHECK(bucket.objects.empty());
 }
 
 }  // namespace nimbus::blob

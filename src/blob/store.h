@@ -129,6 +129,9 @@ class Store {
   virtual Task<Result<int>> expire_uploads(Time before) = 0;
 
   virtual Task<Result<StoreSpace>> space() = 0;
+  // Whether an upload could be stored now: writes to the disk, asks the bucket. Errors as of
+  // uploads.
+  virtual Task<Result<void>> probe() = 0;
   PinBoard& pins() { return pins_; }
 
  protected:

@@ -82,6 +82,7 @@ class ServerProcess {
     if (control_ == nullptr) metrics_token_ = TRY(read_metrics_token(options_.config));
     storage_ = TRY(StorageRole::open(loop_, metrics_, *access_,
                                      {.config = options_.config, .data = data_->path()}));
+    health().add("storage", false, [this] { return health_of(*storage_); });
     return {};
   }
 

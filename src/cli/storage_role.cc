@@ -56,7 +56,31 @@ Result<std::unique_ptr<StorageRole>> StorageRole::open(net::Loop& loop, Metrics&
   role->upkeep_ = std::make_unique<blob::Upkeep>(loop, database, *role->store_, *role->quota_,
                                                  system_clock(), metrics, upkeep);
   register_losses(role->upkeep_->losses());
+  role->watch_ =
+      std::make_unique<blob::StoreWatch>(loop, *role->store_, config.blob.free_bytes_min, metrics);
   return role;
+}
+
+void StorageRole::start() {
+  upkeep_->start();
+  watch_->start();
+}
+
+void StorageRole::stop() {
+  watch_->stop();
+  upkeep_->stop();
+}
+
+control::PartHealth health_of(const StorageRole& storage) {
+  using State = blob::StoreWatch::State;
+  const auto& [state, detail] = storage.watch().view();
+  switch (state) {
+    case State::unknown: return {control::PartStatus::starting, detail};
+    case State::good: return {control::PartStatus::ok, detail};
+    case State::full: return {control::PartStatus::degraded, detail};
+    case State::down: break;
+  }
+  return {control::PartStatus::unavailable, detail};
 }
 
 }  // namespace nimbus::cli

@@ -7,10 +7,10 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { type Fault, FakeS3 } from '../fakes/s3.ts';
 import { BlobServer, digestOf, scratchFolder } from './blob_server.ts';
-import { binary, until } from './nimbus.ts';
+import { binary, Nimbus, until } from './nimbus.ts';
 
 const storeOf = (s3: FakeS3) => `s3://${s3.bucket}/some/folder?endpoint=${s3.url}&region=eu-central-1`;
 const keysOf = (s3: FakeS3) => ({ AWS_ACCESS_KEY_ID: s3.accessKey, AWS_SECRET_ACCESS_KEY: s3.secretKey });
@@ -142,5 +142,114 @@ describe('credentials of the instance’s role', () => {
     const before = sessions;
     await assert.rejects(BlobServer.start({ store: storeOf(s3), environment: { ...environment(), AWS_EC2_METADATA_DISABLED: 'true' } }), /there are no credentials for the bucket/);
     assert.equal(sessions, before);
+  });
+});
+
+describe('whatever the bucket does', () => {
+  // Never: the request is taken and not answered; the client would wait for its time-out, so the
+  // server is killed in between, as one is that nobody wants to wait for.
+  const faults: [Exclude<Fault, undefined>, 'answered' | 'killed'][] = [['error500', 'answered'], ['slowdown', 'answered'], ['reset', 'answered'], ['break', 'answered'], ['short', 'answered'], ['late', 'answered'], ['slow', 'answered'], ['silence', 'killed'], ['hang', 'killed']];
+  let s3: FakeS3;
+  let server: BlobServer;
+  const whole = new Map<string, number>();
+  beforeEach(async () => {
+    s3 = await FakeS3.start();
+    server = await BlobServer.start({ store: storeOf(s3), environment: keysOf(s3) });
+    whole.clear();
+  });
+  afterEach(async () => {
+    await server.stop();
+    await s3.stop();
+  });
+  // The last one goes in parts.
+  const sizes = [1000, 1_000_000, 18_000_000];
+
+  const putAll = (blobs: Buffer[]) => Promise.all(blobs.map(async (bytes) => {
+    const answer = await server.put(bytes).catch(() => undefined);
+    if (answer?.status === 201) whole.set(digestOf(bytes), bytes.length);
+    return answer;
+  }));
+  const getAll = (digests: string[]) => Promise.all(digests.map(async (digest) => {
+    const answer = await server.get(digest).catch(() => undefined);
+    if (answer?.status === 200) assert.equal(digestOf(answer.body), digest, 'nothing cut or rotten is ever whole');
+    return answer;
+  }));
+  const restart = async () => {
+    await server.end('SIGKILL');
+    await server.begin();
+  };
+  const under = async (fault: Fault, how: 'answered' | 'killed', act: () => Promise<unknown>) => {
+    let met = 0;
+    s3.fault = (request) => {
+      // What only a body can have meets only requests for bodies.
+      const reads = request.method === 'GET' && !request.url?.includes('?');
+      if ((fault === 'break' || fault === 'short' || fault === 'hang') && !reads) return undefined;
+      // A HEAD goes before each upload: let some reach the bucket.
+      if (fault === 'silence' && request.method === 'HEAD') return undefined;
+      met += 1;
+      return fault;
+    };
+    const acted = act();
+    if (how === 'killed') {
+      await until('the fault to be met, or nothing to meet it', async () => met > 0 || (await Promise.race([acted.then(() => true), new Promise((resolve) => setTimeout(resolve, 10))])) === true);
+      await server.end('SIGKILL');
+    }
+    await acted;
+    s3.fault = () => undefined;
+  };
+  const nothingIsWrong = async () => {
+    const report = await server.fsck();
+    assert.deepEqual(report.findings, []);
+    assert.equal(report.blobs, whole.size, 'what was acknowledged, and nothing else');
+    assert.equal(report.bytes, [...whole.values()].reduce((sum, size) => sum + size, 0));
+  };
+
+  for (const [fault, how] of faults) {
+    test(`${fault} while blobs are stored: acknowledged ones are there, usage is exact`, async () => {
+      const blobs = sizes.map((size) => randomBytes(size));
+      await under(fault, how, () => putAll(blobs));
+      await restart();
+      await nothingIsWrong();
+      await putAll(blobs);
+      for (const answer of await getAll(blobs.map(digestOf))) assert.equal(answer?.status, 200);
+    });
+
+    test(`${fault} while blobs are read: no answer looks whole that is not`, async () => {
+      const blobs = sizes.map((size) => randomBytes(size));
+      for (const answer of await putAll(blobs)) assert.equal(answer?.status, 201);
+      await forgetNear(server);
+      await under(fault, how, () => getAll(blobs.map(digestOf)));
+      await restart();
+      await nothingIsWrong();
+      for (const answer of await getAll(blobs.map(digestOf))) assert.equal(answer?.status, 200);
+    });
+  }
+});
+
+describe('readiness', () => {
+  test('has the storage’s part: away, and back, while the whole goes on', async () => {
+    const s3 = await FakeS3.start();
+    s3.fault = () => 'slowdown';
+    const nimbus = await Nimbus.start({ config: `[blob]\nstore = "${storeOf(s3)}"\ns3_access_key_id = "${s3.accessKey}"\ns3_secret_access_key = "${s3.secretKey}"\n` });
+    try {
+      const storage = async (status: string) => {
+        const ready = await nimbus.get('/readyz', { token: null });
+        assert.equal(ready.status, 200);
+        return ready.json.parts.storage.status === status && ready.json;
+      };
+      const away = await until('the bucket to be missed', () => storage('unavailable'), 60);
+      assert.equal(away.status, 'degraded');
+      assert.equal(away.parts.storage.detail, 'the bucket does not answer');
+      assert.match((await nimbus.get('/metrics', { token: null })).text, /^nimbus_blob_store_up 0$/m);
+      s3.fault = () => undefined;
+      await until('the bucket to be seen again', () => storage('ok'), 60);
+      assert.match((await nimbus.get('/metrics', { token: null })).text, /^nimbus_blob_store_up 1$/m);
+      const asked = s3.seen.length;
+      for (let i = 0; i < 50; i += 1) assert.ok(await storage('ok'));
+      assert.ok(s3.seen.length - asked <= 2, 'questions cost the bucket nothing');
+    } finally {
+      await nimbus.stop();
+      await s3.stop();
+    }
   });
 });

@@ -154,16 +154,18 @@ describe('sccache as it was recorded', () => {
     return done;
   }
 
-  test('over WebDAV: what the first run stored the second one gets', async () => {
-    const done = await replay('webdav', jobToken(nimbus, { repo: 'webdav' }));
-    for (const { bytes } of done.filter(({ exchange }) => exchange.method === 'PROPFIND')) {
-      assert.match(bytes.toString(), /<D:collection\/>.*<D:getlastmodified>\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT</);
-    }
-    const put = done.findLast(({ exchange }) => exchange.method === 'PUT' && !exchange.path.endsWith('check'));
-    const got = done.at(-1);
-    assert.equal(got?.exchange.path, put?.exchange.path);
-    assert.equal(got?.bytes.toString('base64'), put?.exchange.body);
-  });
+  for (const name of ['webdav', 'webdav_0.7']) {
+    test(`over WebDAV (${name}): what the first run stored the second one gets`, async () => {
+      const done = await replay(name, jobToken(nimbus, { repo: name }));
+      for (const { bytes } of done.filter(({ exchange }) => exchange.status === 207)) {
+        assert.match(bytes.toString(), /<D:resourcetype.*<D:getlastmodified>\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT</);
+      }
+      const put = done.findLast(({ exchange }) => exchange.method === 'PUT' && !exchange.path.endsWith('check'));
+      const got = done.at(-1);
+      assert.equal(got?.exchange.path, put?.exchange.path);
+      assert.equal(got?.bytes.toString('base64'), put?.exchange.body);
+    });
+  }
 
   test('over the Actions cache, in protobuf: what the first run stored the second one gets', async () => {
     const done = await replay('actions', jobToken(nimbus, { repo: 'actions' }));

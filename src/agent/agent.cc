@@ -156,15 +156,23 @@ Task<Result<void>> Agent::State::find_credential() {
     execution_context.credential = std::move(*known);
     co_return Result<void>{};
   }
+  co_return co_await enroll();
+}
+
+Task<Result<Secret>> Agent::State::find_enrollment_token() {
+  if (!options.enrollment_token.empty() || !options.issue_enrollment_token) {
+    co_return options.enrollment_token;
+  }
+  co_return co_await parts.loop.blocking(options.issue_enrollment_token);
+}
+
+// Spends an enrolment token for a credential that takes the place of any older one.
+Task<Result<void>> Agent::State::enroll() {
+  CO_TRY_ASSIGN(options.enrollment_token, co_await find_enrollment_token());
   if (options.enrollment_token.empty()) {
     co_return fail(Code::unauthenticated, "this agent is not enrolled with " + options.server,
                    std::string(kHowToEnroll));
   }
-  co_return co_await enroll();
-}
-
-// Spends the enrolment token for a credential that takes the place of any older one.
-Task<Result<void>> Agent::State::enroll() {
   Duration pause = options.retry_first;
   for (;;) {
     auto enrolled = co_await control.enroll(options.enrollment_token, facts);
@@ -172,6 +180,8 @@ Task<Result<void>> Agent::State::enroll() {
       options.enrollment_token = Secret();
       CO_TRY(write_credential(options.directory + kCredentialFile, *enrolled));
       execution_context.credential = std::move(*enrolled);
+      accepted = false;
+      enrolled_here = true;
       co_return Result<void>{};
     }
     if (enrolled.error().code != Code::unavailable || slot_context.stopping) {
@@ -187,7 +197,12 @@ Task<Result<void>> Agent::State::enroll() {
 // ran under the old credential has lost its lease and finds out by itself.
 Task<bool> Agent::State::enroll_anew(Error refusal) {
   std::string attempt;
-  if (!options.enrollment_token.empty()) {
+  // Who was revoked while it ran stays revoked; starting it is the operator's word again. And a
+  // credential that never worked is not worth another.
+  const bool revoked = refusal.code == Code::forbidden && accepted;
+  const bool has_token = !options.enrollment_token.empty() || options.issue_enrollment_token;
+  const bool is_new = !accepted && enrolled_here;
+  if (has_token && !revoked && !is_new) {
     log_warn("the server refuses this agent's credential; enrolling anew",
              {{"agent", execution_context.credential.id.value}, {"reason", refusal.message}});
     const auto enrolled = co_await enroll();
@@ -226,7 +241,7 @@ Task<void> Agent::State::poll(std::shared_ptr<State>) {
     facts.warm = status.warm;
     auto answer = co_await control.poll(execution_context.credential, request, facts);
     if (answer) {
-      status.connected = true;
+      status.connected = accepted = true;
       status.detail = "waiting for jobs";
       pause = options.retry_first;
       take(std::move(*answer));
@@ -323,8 +338,7 @@ void Agent::State::slots_changed() {
   status.busy = count([](const Slot& slot) { return slot.state() == Slot::State::busy; });
   status.warm = count([](const Slot& slot) { return slot.warm(); });
   const auto gauge = [this](const char* state) -> Gauge& {
-    return parts.metrics.gauge("nimbus_agent_slots", "Slots of this agent by state.",
-                               {{"state", state}});
+    return parts.metrics.gauge("nimbus_slots", "Slots of this host by state.", {{"state", state}});
   };
   gauge("idle").set(status.slots_free - status.warm);
   gauge("warm").set(status.warm);

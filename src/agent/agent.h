@@ -51,7 +51,8 @@ class Agent {
   ~Agent();
 
   // Until `stop` has taken effect. unauthenticated: there is no credential that the server takes,
-  // and no enrolment token for another one; unavailable: no VM can be started here.
+  // and no enrolment token for another one; forbidden: an operator revoked this agent while it
+  // ran; unavailable: no VM can be started here.
   Task<Result<void>> run();
   // Takes no new jobs; those that run may end within `patience`, then they are ended. VMs that wait
   // are removed at once. Idempotent.

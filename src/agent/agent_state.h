@@ -53,10 +53,13 @@ struct Agent::State : std::enable_shared_from_this<State> {
   std::map<model::JobId, model::Fence> taken;
   AgentStatus status;
   std::optional<Error> refused;  // by the server, for good
+  bool accepted = false;         // the server has taken the credential, in this life
+  bool enrolled_here = false;    // the credential was made in this life
 
   Task<Result<void>> run();
   Task<Result<void>> find_facts();
   Task<Result<void>> find_credential();
+  Task<Result<Secret>> find_enrollment_token();
   Task<Result<void>> enroll();
   Task<bool> enroll_anew(Error refusal);
   Task<Result<void>> recover();

@@ -9,6 +9,7 @@
 
 #include "agent/fake_control.h"
 #include "agent/fake_places.h"
+#include "agent/journal.h"
 #include "base/log.h"
 #include "os/atomic_file.h"
 #include "vm/fake_vm.h"
@@ -366,13 +367,14 @@ TEST_CASE("a VM that cannot be booted gives its job back") {
   world.stop(life);
 }
 
-TEST_CASE("a job whose image is not here fails at once and says how to get it") {
+TEST_CASE("a job whose image is not here is given back at once and says how to get it") {
   World world;
   world.control.add_job(1, {{"image", "no/such"}});
   auto& life = world.begin_life();
-  REQUIRE(world.wait_result(1, "failed"));
-  CHECK_EQ(world.control.jobs[1].events.back().at("reason").as_string(),
-           "no image no/such; import it");
+  REQUIRE(world.wait_until([&] { return world.control.jobs[1].has_event("abandoned"); }));
+  const auto& event = world.control.jobs[1].events.back();
+  CHECK_EQ(event.at("reason").as_string(), "no image no/such; import it");
+  CHECK(event.at("lacks_image").as_bool());
   CHECK_EQ(world.host->machines.size(), 0);
   world.stop(life);
 }
@@ -545,6 +547,61 @@ TEST_CASE("after kill -9 a running VM is adopted and its job ends as if nothing 
   std::filesystem::remove_all(copy);
 }
 
+TEST_CASE("a job's end is when its guest says it was, however late the report") {
+  World world;
+  world.play = [](Guest& guest) -> Task<void> {
+    (void)co_await guest.start();
+    (void)co_await guest.send(
+        "POST", "/guest/v1/finished",
+        R"({"result":"succeeded","exit_code":0,"last_seq":0,"age_ms":60000})");
+  };
+  world.control.add_job(1);
+  auto& life = world.begin_life();
+  REQUIRE(world.wait_result(1, "succeeded"));
+  CHECK_GE(world.control.jobs[1].events.back().at("age_ms").as_int64(), 60000);
+  world.stop(life);
+}
+
+TEST_CASE("a guest's report that contradicts itself is refused") {
+  CHECK(parse_guest_report(R"({"result":"failed","exit_code":7,"last_seq":0})"));
+  CHECK_FALSE(parse_guest_report(R"({"result":"succeeded","exit_code":3,"last_seq":0})"));
+  CHECK_FALSE(parse_guest_report(R"({"result":"failed","exit_code":0,"last_seq":0})"));
+}
+
+TEST_CASE("after kill -9 a job whose VM is gone says when it was last known to run") {
+  World world;
+  bool running = false;
+  world.play = [&](Guest& guest) -> Task<void> {
+    (void)co_await guest.start();
+    (void)co_await guest.say("before");
+    running = true;
+    while (world.machines_alive() > 0) co_await world.loop.sleep(std::chrono::milliseconds(1));
+  };
+  world.control.add_job(1);
+  world.begin_life();
+  REQUIRE(world.wait_until([&] { return running && !world.control.jobs[1].lines.empty(); }));
+  world.control.move();
+  world.options.server = world.control.url();
+  const std::string copy = world.directory + "-copy";
+  // The journal's notes are not waited for.
+  REQUIRE(world.wait_until([&] {
+    std::filesystem::remove_all(copy);
+    std::filesystem::copy(world.directory, copy, std::filesystem::copy_options::recursive);
+    const auto journal = Journal::open(copy + "/journal.db", system_clock().now());
+    const auto rows = journal ? (*journal)->read() : fail(Code::unavailable, "half copied");
+    return rows && rows->size() == 1 && rows->front().alive_at;
+  }));
+  world.options.directory = copy;
+  world.host->machines.begin()->second->end({vm::Exit::Kind::killed, ""});
+  auto& second = world.begin_life();
+  REQUIRE(world.wait_until([&] { return world.control.jobs[1].has_event("abandoned"); }));
+  const auto& event = world.control.jobs[1].events.back();
+  CHECK_NE(event.at("reason").as_string().find("it was last known to run at 20"),
+           boost::json::string::npos);
+  world.stop(second);
+  std::filesystem::remove_all(copy);
+}
+
 TEST_CASE("after a restart a VM that nobody owns is ended and what it left is removed") {
   World world;
   world.options.warm = 1;
@@ -604,7 +661,7 @@ TEST_CASE("an agent whose credential and token are refused says what to do") {
   REQUIRE_FALSE(*life.outcome);
   const Error& error = life.outcome->error();
   CHECK(error.code == Code::unauthenticated);
-  CHECK_NE(error.message.find("revoked"), std::string::npos);
+  CHECK_NE(error.message.find("the token is not valid"), std::string::npos);
   CHECK_EQ(error.message.find("no such token") != std::string::npos, has_token);
   CHECK_NE(error.hint.find("nimbus agent enroll"), std::string::npos);
   CHECK_NE(error.hint.find("agent.enrollment_token"), std::string::npos);
@@ -618,7 +675,41 @@ TEST_CASE("an agent that was revoked ends with the reason") {
   world.control.notify();
   REQUIRE(world.wait_until([&] { return life.outcome.has_value(); }));
   REQUIRE_FALSE(*life.outcome);
-  CHECK(life.outcome->error().code == Code::unauthenticated);
+  CHECK(life.outcome->error().code == Code::forbidden);
+}
+
+TEST_CASE("an agent that is revoked while it runs does not come back by itself") {
+  World world;
+  world.options.enrollment_token = Secret();
+  int issued = 0;
+  world.options.issue_enrollment_token = [&issued]() -> Result<Secret> {
+    ++issued;
+    return Secret("enrol-me");
+  };
+  auto& life = world.begin_life();
+  REQUIRE(world.wait_until([&] { return life.agent->status().connected; }));
+  world.control.revoked = true;
+  world.control.notify();
+  REQUIRE(world.wait_until([&] { return life.outcome.has_value(); }));
+  REQUIRE_FALSE(*life.outcome);
+  CHECK(life.outcome->error().code == Code::forbidden);
+  CHECK_NE(life.outcome->error().hint.find("nimbus agent enroll"), std::string::npos);
+  CHECK_EQ(issued, 1);
+  CHECK_EQ(world.control.enrolled, 1);
+}
+
+TEST_CASE("an agent that its server knows no more enrols anew, with a token made for it") {
+  World world;
+  world.options.enrollment_token = Secret();
+  world.options.issue_enrollment_token = []() -> Result<Secret> { return Secret("enrol-me"); };
+  auto& life = world.begin_life();
+  REQUIRE(world.wait_until([&] { return life.agent->status().connected; }));
+  world.control.credential = "another";  // its database was put back, say
+  world.control.notify();
+  world.control.add_job(1);
+  REQUIRE(world.wait_result(1, "succeeded"));
+  CHECK_EQ(world.control.enrolled, 2);
+  world.stop(life);
 }
 
 TEST_CASE("stopping gives a job that does not end by itself back, for another try") {

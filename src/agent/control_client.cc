@@ -28,6 +28,12 @@ std::string describe(const net::ClientResponse& answer) {
   return "HTTP status " + std::to_string(answer.status);
 }
 
+// Refused for good: an operator's word, where any other 401 is a credential nobody knows.
+bool is_revocation(const net::ClientResponse& answer) {
+  const auto body = parse_json_object(answer.body);
+  return answer.status == 401 && body && read_text(*body, "code").value_or("") == "agent-revoked";
+}
+
 Code code_of(int status) {
   switch (status) {
     case 401: return Code::unauthenticated;
@@ -108,6 +114,7 @@ Task<Result<net::ClientResponse>> ControlClient::send(std::string_view method, s
   request.timeout = timeout;
   request.answer_bytes_max = kAnswerBytesMax;
   CO_TRY_ASSIGN(auto answer, co_await client_.send(std::move(request)));
+  if (is_revocation(answer)) co_return fail(Code::forbidden, describe(answer));
   if (answer.status >= 300) co_return fail(code_of(answer.status), describe(answer));
   co_return answer;
 }

@@ -1,11 +1,17 @@
 #include "agent/dead_instances.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/log.h"
+#include "os/atomic_file.h"
 #include "os/cgroup.h"
 
 namespace nimbus::agent {
@@ -25,6 +31,21 @@ std::optional<std::string_view> find_instance(std::string_view group) {
     return std::nullopt;
   }
   return instance;
+}
+
+// Real directories alone, and of this user: nobody is led elsewhere by a link.
+std::vector<std::string> run_directories(const std::string& run_root) {
+  std::vector<std::string> names;
+  DIR* folder = ::opendir(run_root.c_str());
+  if (folder == nullptr) return names;
+  while (const dirent* entry = ::readdir(folder)) {
+    struct stat status{};
+    if (!find_instance(entry->d_name)) continue;
+    if (::fstatat(::dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (S_ISDIR(status.st_mode) && status.st_uid == ::geteuid()) names.emplace_back(entry->d_name);
+  }
+  ::closedir(folder);
+  return names;
 }
 
 // The group and its slots, when no process is in any of them.
@@ -57,21 +78,26 @@ void forget_instance(const std::string& run_directory) {
 void remove_dead_instances(std::string_view own, const std::string& run_root) {
   const auto groups = os::Cgroup::list("");
   if (!groups) return;
-  for (const std::string& name : *groups) {
-    const auto instance = find_instance(name);
-    if (!instance || *instance == own) continue;
+  for (const std::string& name : run_directories(run_root)) {
+    if (*find_instance(name) == own) continue;
     std::string directory = run_root;
     directory.append("/").append(name);
     const std::string lock = lock_path(directory);
     if (::access(lock.c_str(), F_OK) != 0) continue;
     const auto held = os::LockFile::acquire(lock);  // until it is removed: nobody starts meanwhile
     if (!held) continue;
-    const auto removed = remove_if_empty(name);
+    const bool has_group = std::find(groups->begin(), groups->end(), name) != groups->end();
+    const auto removed = has_group ? remove_if_empty(name) : Result<bool>(true);
     if (!removed) {
       log_warn("the cgroup of a dead agent stays", {{"reason", removed.error().message}});
-    } else if (*removed) {
-      log_info("removed the empty cgroup of a dead agent", {{"cgroup", name}});
+      continue;
     }
+    if (!*removed) continue;
+    if (const auto gone = os::remove_tree(directory); !gone) {
+      log_warn("the run directory of a dead agent stays", {{"reason", gone.error().message}});
+      continue;
+    }
+    log_info("removed what a dead agent left", {{"directory", directory}, {"cgroup", has_group}});
   }
 }
 

@@ -1,5 +1,6 @@
-// What agents that were killed leave in the host's cgroup tree when nobody starts them again: an
-// empty group `nimbus-INSTANCE` with empty slots. An agent that starts removes them.
+// What agents that were killed leave on the host when nobody starts them again: an empty cgroup
+// `nimbus-INSTANCE` with empty slots, and the run directory with the sockets of VMs that are gone.
+// An agent that starts removes them.
 //
 // An instance is dead when the lock of its run directory is there and nobody holds it. One without
 // a lock file may be anybody's (another mount of /run, say) and is left alone; so is every group
@@ -22,8 +23,9 @@ Result<os::LockFile> hold_instance(const std::string& run_directory);
 // The run directory, when nothing but the lock is left in it; for an agent that ends in order.
 void forget_instance(const std::string& run_directory);
 
-// The groups of dead instances other than `own`, whose run directories are
-// RUN_ROOT/nimbus-INSTANCE. Tells the log what it removed and why one stayed that should not have.
+// The groups and run directories of dead instances other than `own`: RUN_ROOT/nimbus-INSTANCE. One
+// whose group has a process keeps both. Tells the log what it removed and why one stayed that
+// should not have.
 void remove_dead_instances(std::string_view own, const std::string& run_root);
 
 }  // namespace nimbus::agent

@@ -59,6 +59,26 @@ TEST_CASE("the empty cgroup of an agent that was killed is removed") {
   left.die();
   remove_dead_instances("zzzzzz", left.root);
   CHECK_FALSE(left.is_there());
+  CHECK_FALSE(std::filesystem::exists(left.directory()));
+}
+
+TEST_CASE("the run directory of an agent that was killed is removed, and nothing it links to") {
+  const Leftover left;
+  if (!left.make()) return;
+  REQUIRE(os::Cgroup::open(left.name + "/slot-0")->remove());
+  REQUIRE(os::Cgroup::open(left.name)->remove());
+  std::filesystem::create_directories(left.directory() + "/slot-0");
+  std::ofstream(left.root + "/kept") << "x";
+  std::filesystem::create_symlink(left.root + "/kept", left.directory() + "/slot-0/link");
+  const std::string other = left.root + "/elsewhere";
+  std::filesystem::create_directories(other + "/x");
+  std::ofstream(other + "/lock") << "1";
+  std::filesystem::create_directory_symlink(other, left.root + "/nimbus-linked");
+  left.die();
+  remove_dead_instances("zzzzzz", left.root);
+  CHECK_FALSE(std::filesystem::exists(left.directory()));
+  CHECK(std::filesystem::exists(left.root + "/kept"));
+  CHECK(std::filesystem::exists(left.root + "/nimbus-linked/x"));
 }
 
 TEST_CASE("the cgroup of an agent that lives, of this one and of an unknown one stay") {
@@ -71,6 +91,7 @@ TEST_CASE("the cgroup of an agent that lives, of this one and of an unknown one 
     REQUIRE(held);
     remove_dead_instances("zzzzzz", left.root);
     CHECK(left.is_there());
+    CHECK(std::filesystem::exists(left.directory()));
   }
   remove_dead_instances(left.name.substr(7), left.root);
   CHECK(left.is_there());
@@ -90,6 +111,7 @@ TEST_CASE("a dead agent's cgroup with a process in it stays") {
   REQUIRE(slot->attach(child));
   remove_dead_instances("zzzzzz", left.root);
   CHECK(left.is_there());
+  CHECK(std::filesystem::exists(left.directory()));
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
 }

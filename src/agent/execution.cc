@@ -309,6 +309,7 @@ Task<Result<void>> Execution::add_event(std::string_view type, const Verdict* ve
       if (verdict->exit_code) body["exit_code"] = *verdict->exit_code;
     }
     if (verdict->keeps_try) body["keeps_try"] = true;
+    if (verdict->lacks_image) body["lacks_image"] = true;
     body["reason"] = to_utf8_lossy(verdict->reason.substr(0, kReasonBytesMax));
     body["log_last_seq"] = forwarder_->last_seq();
   }

@@ -52,8 +52,9 @@ struct Verdict {
   model::JobResult result = model::JobResult::failed;
   std::optional<int> exit_code;
   std::string reason;
-  bool by_guest = false;   // the guest said so; otherwise its console is worth a look
-  bool keeps_try = false;  // abandoned for a reason that is not the job's: it costs no try
+  bool by_guest = false;     // the guest said so; otherwise its console is worth a look
+  bool keeps_try = false;    // abandoned for a reason that is not the job's: it costs no try
+  bool lacks_image = false;  // abandoned: this host has not got the image, another may have it
   std::optional<Time> ended_at = {};  // by this host's clock; when nobody says, the verdict's time
 };
 

@@ -103,6 +103,7 @@ class FakeControl {
   bool logs_away = false;  // only of the logs
   std::chrono::milliseconds lease_ttl{60'000};
   bool revoked = false;
+  std::string credential = "secret";  // that it gives, and takes
   int enrolled = 0;
   std::vector<boost::json::object> polls;
   std::vector<std::string> traces;
@@ -136,12 +137,16 @@ class FakeControl {
   net::Response enroll(net::Request& request) {
     if (request.bearer() != "enrol-me") return net::problem(401, "no such token");
     ++enrolled;
-    return net::Response::json(201, R"({"id":"agent-0123456789ab","credential":"secret"})");
+    return net::Response::json(
+        201, R"({"id":"agent-0123456789ab","credential":")" + credential + R"("})");
   }
 
   Task<net::Response> assign(net::Request& request) {
     if (away) co_return net::Response::empty(503);
-    if (revoked || request.bearer() != "secret") co_return net::problem(401, "revoked");
+    if (revoked) {
+      co_return net::problem(Error{Code::unauthenticated, "revoked", {}}, "agent-revoked");
+    }
+    if (request.bearer() != credential) co_return net::problem(401, "the token is not valid");
     auto body = parse_json_object(request.body).value();
     polls.push_back(body);
     if (waiting.empty() && body.at("wait_s").as_int64() > 0) {

@@ -33,10 +33,12 @@ struct WarmShape {
 };
 
 struct AgentOptions {
-  std::string server;         // "http://127.0.0.1:8080", of control and all other roles
-  std::string ca_file;        // extra trust when that is https; may be empty
-  std::string name;           // shown to people; empty: the host's name
-  Secret enrollment_token;    // needed once, while there is no credential that the server takes
+  std::string server;       // "http://127.0.0.1:8080", of control and all other roles
+  std::string ca_file;      // extra trust when that is https; may be empty
+  std::string name;         // shown to people; empty: the host's name
+  Secret enrollment_token;  // needed once, while there is no credential that the server takes
+  // Makes such a token, for an agent in its server's own process; may be empty. Blocks.
+  std::function<Result<Secret>()> issue_enrollment_token;
   std::string directory;      // the agent's own: credential, journal, scratch disks, spool
   std::string run_directory;  // sockets of the VMs; a short path, made when absent
   int slots = 2;

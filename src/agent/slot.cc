@@ -24,13 +24,20 @@ Verdict abandoned(std::string reason) {
   return {Verdict::Kind::abandoned, {}, {}, std::move(reason), false};
 }
 
-// An image that is not here does not come by trying again; anything else may be this host's fault.
+// An image that is not here does not come by trying again, but another host may have it: control
+// knows whether there is one to ask. A name that is none is nobody's; anything else may be this
+// host's fault.
 Verdict without_image(const Error& error) {
   if (error.code != Code::not_found && error.code != Code::bad_request) {
     return abandoned("cannot boot: " + error.message);
   }
   std::string reason = error.message;
   if (!error.hint.empty()) reason += "; " + error.hint;
+  if (error.code == Code::not_found) {
+    Verdict verdict = abandoned(std::move(reason));
+    verdict.lacks_image = true;
+    return verdict;
+  }
   return {Verdict::Kind::finished, model::JobResult::failed, {}, std::move(reason), false};
 }
 

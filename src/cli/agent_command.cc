@@ -78,7 +78,8 @@ Result<int> change(ApiClient& api, const Arguments& arguments, std::string_view 
   const auto agent =
       TRY(api.call(method, agent_path(id) + std::string(path_end), doing + " agent " + id));
   if (arguments.has("--json")) {
-    print_json(agent);
+    // One that is revoked is answered with nothing.
+    print_json(agent.is_object() ? agent : json::value{{"id", id}, {"revoked", true}});
   } else {
     print_out("agent " + id + " " + done + "\n");
   }

@@ -37,6 +37,7 @@ agent::AgentOptions agent_options(const AgentRoleOptions& options,
   wanted.name = config.agent.name;
   wanted.ca_file = config.agent.ca_file;
   wanted.enrollment_token = options.enrollment_token;
+  wanted.issue_enrollment_token = options.issue_enrollment_token;
   wanted.directory = options.directory;
   wanted.run_directory = run_directory;
   wanted.slots = static_cast<int>(config.agent.slots);

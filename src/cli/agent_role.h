@@ -3,6 +3,7 @@
 // Threads: made before the loop runs (blocking); the rest the loop's.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,6 +22,7 @@ struct AgentRoleOptions {
   std::string directory;  // the agent's own
   std::string server;
   Secret enrollment_token;
+  std::function<Result<Secret>()> issue_enrollment_token = {};  // see agent/options.h
 };
 
 class AgentRole {

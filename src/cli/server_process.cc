@@ -140,7 +140,8 @@ class ServerProcess {
     if (control_ != nullptr) {
       control_->add_routes(router);
     } else if (storage_ != nullptr) {
-      control::add_health_routes(router, health_, metrics_, metrics_token_);
+      control::add_health_routes(router, health_, metrics_,
+                                 {metrics_token_, access_->authenticator});
     }
     if (cache_ != nullptr) cache_->add_routes(router);
     if (registry_ != nullptr) registry_->add_routes(router);
@@ -174,15 +175,16 @@ class ServerProcess {
   // An agent that cannot start does not take the control plane down with it: the reason is in the
   // log and in /readyz.
   Result<void> start_agent() {
-    Secret token = options_.config.agent.enrollment_token;
-    if (options_.embedded_agent) token = TRY(control_->enroll_local_agent());
+    std::function<Result<Secret>()> issue;
+    if (options_.embedded_agent) issue = [this] { return control_->enroll_local_agent(); };
     auto started = AgentRole::start(
         loop_, metrics_,
         {.config = options_.config,
          .installation = installation_,
          .directory = data_->file("agent"),
          .server = options_.embedded_agent ? own_url() : options_.config.agent.server,
-         .enrollment_token = std::move(token)});
+         .enrollment_token = options_.config.agent.enrollment_token,
+         .issue_enrollment_token = std::move(issue)});
     if (started) {
       agent_ = std::move(*started);
       return {};

@@ -69,10 +69,11 @@ std::string plain_reason(std::string text) {
 // A field that has no meaning for its event tells of an agent that means something else.
 Result<void> refuse_foreign_fields(const json::object& body, EventType type,
                                    const std::string& name) {
-  constexpr std::array<std::pair<std::string_view, EventType>, 3> kOwners = {
+  constexpr std::array<std::pair<std::string_view, EventType>, 4> kOwners = {
       {{"result", EventType::finished},
        {"exit_code", EventType::finished},
-       {"keeps_try", EventType::abandoned}}};
+       {"keeps_try", EventType::abandoned},
+       {"lacks_image", EventType::abandoned}}};
   for (const auto& [field, owner] : kOwners) {
     const json::value* given = body.if_contains(field);
     if (given == nullptr || given->is_null() || type == owner) continue;
@@ -126,6 +127,7 @@ Result<JobEvent> parse_job_event(std::string_view text) {
   if (event.type == EventType::finished) TRY(read_end(body, event));
   event.reason = plain_reason(TRY(find_text(body, "reason")).value_or(""));
   event.keeps_try = TRY(find_bool(body, "keeps_try")).value_or(false);
+  event.lacks_image = TRY(find_bool(body, "lacks_image")).value_or(false);
   event.log_last_seq = TRY(find_int(body, "log_last_seq", 0, kFenceMax));
   event.age = std::chrono::milliseconds(TRY(find_int(body, "age_ms", 0, kAgeMsMax)).value_or(0));
   return event;

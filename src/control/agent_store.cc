@@ -124,6 +124,17 @@ Result<bool> takes_work_in(db::Transaction& tx, const model::AgentId& id) {
   return row.has_value();
 }
 
+Result<bool> others_take_work_in(db::Transaction& tx, const std::set<std::string>& agents,
+                                 Time now) {
+  for (const db::Row& row :
+       TRY(tx.query("SELECT id FROM agents WHERE draining = 0 AND revoked_us IS NULL "
+                    "AND last_seen_us > $1",
+                    now - kAgentOfflineAfter))) {
+    if (!agents.contains(row.text(0))) return true;
+  }
+  return false;
+}
+
 AgentState Agent::state(Time now) const {
   if (revoked_at) return AgentState::revoked;
   if (!last_seen_at || now - *last_seen_at >= kAgentOfflineAfter) return AgentState::offline;

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -74,6 +75,9 @@ struct Enrolled {
 
 // Whether the agent may be given new work: there is one, not draining and not revoked.
 Result<bool> takes_work_in(db::Transaction& tx, const model::AgentId& id);
+// Whether there is an online agent that takes work, other than these.
+Result<bool> others_take_work_in(db::Transaction& tx, const std::set<std::string>& agents,
+                                 Time now);
 
 class AgentStore {
  public:

@@ -10,7 +10,9 @@ using model::JobState;
 
 struct Board::Waiter {
   Waiter(net::Loop& loop, std::string agent_id, Room agent_room)
-      : agent(std::move(agent_id)), room(agent_room), ready(loop) {}
+      : agent(std::move(agent_id)), room(agent_room), ready(loop) {
+    room.agent = agent;
+  }
   std::string agent;
   Room room;
   net::Notifier ready;
@@ -58,6 +60,7 @@ void Board::apply(const JobChange& change) {
     count(change.to, 1);
   }
   mark_dirty(change.id);
+  if (model::is_final(change.to)) queue_.forget_declined(change.id);
   if (on_ended_ && model::is_final(change.to)) on_ended_(change.id);
   bool eligible = false;
   if (change.to != JobState::leased && change.to != JobState::running) {
@@ -111,6 +114,7 @@ void Board::leave(const std::shared_ptr<Waiter>& waiter) {
 Task<std::vector<Pick>> Board::await_picks(std::string agent, Room room, Duration wait) {
   turn_away(agent);
   if (stopped_) co_return std::vector<Pick>();
+  room.agent = agent;
   std::vector<Pick> picks = queue_.pick(room, clock_.now());
   if (!picks.empty() || wait <= Duration(0)) co_return picks;
   auto waiter = std::make_shared<Waiter>(loop_, std::move(agent), room);

@@ -162,7 +162,8 @@ void Control::add_routes(net::Router& router) {
   agent_routes_.add_to(router);
   add_delivery_routes(router, parts_.database, parts_.authenticator);
   add_event_routes(router, board_, parts_.authenticator);
-  add_health_routes(router, health_, parts_.metrics, options_.metrics_token);
+  add_health_routes(router, health_, parts_.metrics,
+                    {options_.metrics_token, parts_.authenticator});
 }
 
 void Control::stop() {
@@ -255,6 +256,7 @@ Task<void> Control::sweep() {
     probed_at_ = now;
     co_await probe_database();
     co_await count_agents();
+    co_await leases_.end_unplaceable();
   }
   if (now - housekept_at_ >= kHousekeepEvery) {
     housekept_at_ = now;

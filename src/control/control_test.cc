@@ -97,6 +97,9 @@ TEST_CASE_FIXTURE(Whole, "metrics are for loopback or the token's holder") {
   CHECK_EQ(ask("other", false), 401);
   CHECK_EQ(ask("other", true), 401);
   CHECK_EQ(ask("secret", true), 200);
+  CHECK_EQ(ask(admin, false), 200);
+  CHECK_EQ(ask(token(access::Role::admin, "acme"), false), 403);
+  CHECK_EQ(ask(enroll().credential, false), 403);
   CHECK_EQ(ask("", true), 200);
 }
 

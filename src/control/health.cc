@@ -22,12 +22,25 @@ bool comes_from_this_host(const net::Request& request) {
                       [&](std::string_view name) { return request.headers.find(name); });
 }
 
-// Who shows a credential is judged by it, wherever the request comes from. Compares digests, so
-// that lengths tell nothing either.
-bool may_read_metrics(const net::Request& request, const std::optional<Secret>& token) {
-  if (!request.headers.find("Authorization")) return comes_from_this_host(request);
+// Compares digests, so that lengths tell nothing either.
+bool is_metrics_token(const net::Request& request, const std::optional<Secret>& token) {
   const auto bearer = request.bearer();
   return token && bearer && equal_in_constant_time(sha256(*bearer), sha256(token->reveal()));
+}
+
+// Who shows a credential is judged by it, wherever the request comes from: the metrics token, or an
+// operator's of every org, whose numbers these are.
+Task<Result<void>> check_reader(const net::Request& request, const std::optional<Secret>& token,
+                                access::Authenticator& authenticator) {
+  const bool shows = request.headers.find("Authorization").has_value();
+  if (!shows && comes_from_this_host(request)) co_return Result<void>();
+  if (is_metrics_token(request, token)) co_return Result<void>();
+  if (!shows) {
+    co_return fail(Code::unauthenticated, "the metrics token is missing",
+                   "send it as a bearer token, see metrics.token_file");
+  }
+  CO_TRY(co_await authenticator.require_installation(request, access::Role::viewer));
+  co_return Result<void>();
 }
 
 }  // namespace
@@ -61,7 +74,7 @@ Health::Report Health::report() const {
 }
 
 void add_health_routes(net::Router& router, const Health& health, Metrics& metrics,
-                       std::optional<Secret> metrics_token) {
+                       MetricsReaders readers) {
   router.get("/healthz", [](net::Request&) -> Task<net::Response> {
     co_return net::Response::text(200, "ok\n");
   });
@@ -73,14 +86,9 @@ void add_health_routes(net::Router& router, const Health& health, Metrics& metri
   });
   router.get(
       "/metrics",
-      [&metrics, token = std::move(metrics_token)](net::Request& request) -> Task<net::Response> {
-        if (!may_read_metrics(request, token)) {
-          net::Response response =
-              net::problem(Error{Code::unauthenticated, "the metrics token is missing or wrong",
-                                 "send it as a bearer token, see metrics.token_file"});
-          response.headers.set("WWW-Authenticate", "Bearer");
-          co_return response;
-        }
+      [&metrics, readers = std::move(readers)](net::Request& request) -> Task<net::Response> {
+        const auto allowed = co_await check_reader(request, readers.token, readers.authenticator);
+        if (!allowed) co_return access::refusal(allowed.error());
         net::Response response = net::Response::text(200, metrics.expose());
         response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
         co_return response;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "access/authenticator.h"
 #include "base/metrics.h"
 #include "base/secret.h"
 #include "base/task.h"
@@ -47,9 +48,13 @@ class Health {
   std::vector<Part> parts_;
 };
 
-// `metrics_token`: who shows it may read /metrics from anywhere; without it only loopback peers
-// may.
+// Who may read /metrics: this host; from anywhere, who shows the token or is an operator of every
+// org.
+struct MetricsReaders {
+  std::optional<Secret> token;
+  access::Authenticator& authenticator;
+};
 void add_health_routes(net::Router& router, const Health& health, Metrics& metrics,
-                       std::optional<Secret> metrics_token);
+                       MetricsReaders readers);
 
 }  // namespace nimbus::control

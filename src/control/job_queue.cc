@@ -82,6 +82,27 @@ bool JobQueue::at_limit(const Org& org, Time now) const {
   return !has_token(org, now);
 }
 
+bool JobQueue::suits(const Ticket& ticket, const Room& room) const {
+  if (!fits(ticket.resources, room)) return false;
+  const auto found = declined_.find(ticket.job);
+  return found == declined_.end() || !found->second.contains(std::string(room.agent));
+}
+
+void JobQueue::decline(int64_t job, const std::string& agent) { declined_[job].insert(agent); }
+
+std::set<std::string> JobQueue::declined(int64_t job) const {
+  const auto found = declined_.find(job);
+  return found == declined_.end() ? std::set<std::string>() : found->second;
+}
+
+std::vector<int64_t> JobQueue::queued_and_declined() const {
+  std::vector<int64_t> jobs;
+  for (const auto& [job, agents] : declined_) {
+    if (org_of_.contains(job)) jobs.push_back(job);
+  }
+  return jobs;
+}
+
 JobQueue::Org* JobQueue::next(const Room& room, Time now, int64_t& job, bool& any) {
   for (Org* org : waiting_) {
     if (at_limit(*org, now)) continue;
@@ -89,7 +110,7 @@ JobQueue::Org* JobQueue::next(const Room& room, Time now, int64_t& job, bool& an
     int looked = 0;
     for (const auto& [id, ticket] : org->queued) {
       if (++looked > kFitLookahead) break;
-      if (!fits(ticket.resources, room)) continue;
+      if (!suits(ticket, room)) continue;
       job = id;
       return org;
     }

@@ -50,6 +50,7 @@ struct Room {
   std::optional<int64_t> cpus = {};  // nullopt: whatever comes
   std::optional<int64_t> memory_mb = {};
   std::optional<int64_t> disk_mb = {};
+  std::string_view agent = {};  // who asks
 };
 
 class JobQueue {
@@ -68,6 +69,13 @@ class JobQueue {
   void give_back(const Pick& pick);
   // The claim found that the job is no longer queued.
   void drop(const Pick& pick);
+
+  // The agent cannot run this job (it has not got its image): it is not picked for it again, until
+  // `forget_declined`.
+  void decline(int64_t job, const std::string& agent);
+  std::set<std::string> declined(int64_t job) const;
+  std::vector<int64_t> queued_and_declined() const;
+  void forget_declined(int64_t job) { declined_.erase(job); }
 
   // An execution that began elsewhere (restart), one that ended.
   void began(std::string_view org);
@@ -106,12 +114,14 @@ class JobQueue {
   void rerank(Org& org, Change change);
   bool at_limit(const Org& org, Time now) const;
   bool has_token(const Org& org, Time now) const;
+  bool suits(const Ticket& ticket, const Room& room) const;
   Org* next(const Room& room, Time now, int64_t& job, bool& any);
 
   DispatchLimits defaults_;
-  std::unordered_map<std::string, Org> orgs_;  // by name in lower case
-  std::set<Org*, NextFirst> waiting_;          // orgs with queued jobs
-  std::unordered_map<int64_t, Org*> org_of_;   // of queued jobs
+  std::unordered_map<std::string, Org> orgs_;          // by name in lower case
+  std::set<Org*, NextFirst> waiting_;                  // orgs with queued jobs
+  std::unordered_map<int64_t, Org*> org_of_;           // of queued jobs
+  std::map<int64_t, std::set<std::string>> declined_;  // agents, by job
   uint64_t serving_ = 0;
 };
 

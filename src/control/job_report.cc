@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "control/agent_store.h"
 #include "control/job_orders.h"
 
 namespace nimbus::control {
@@ -12,6 +13,8 @@ using model::JobState;
 
 constexpr std::array<std::string_view, 4> kEventTypes = {"booting", "started", "finished",
                                                          "abandoned"};
+constexpr std::string_view kAgain = "queued again: ";
+constexpr std::string_view kNextAgent = "; another agent is asked";
 
 // An agent's clock may be wrong and its word is only about its own execution: what it reports has
 // happened between the step before and now.
@@ -42,6 +45,21 @@ Result<JobChange> note_abandoned(db::Transaction& tx, JobHead& head, const JobEv
   if (event.keeps_try && head.state == JobState::leased && head.tries > 0) --head.tries;
   return requeue_or_end(tx, head, event.reason.empty() ? "the agent gave it up" : event.reason,
                         when);
+}
+
+// Each agent is asked once, so a job that nobody can run ends after as many tries as there are
+// agents, and costs none of its own.
+Result<JobChange> note_lacking(db::Transaction& tx, JobHead& head, const Reported& reported,
+                               Moment when) {
+  const std::string& reason = reported.event.reason;
+  if (TRY(others_take_work_in(tx, reported.declined, when.recorded))) {
+    if (head.tries > 0) --head.tries;
+    return requeue_or_end(tx, head, reason + std::string(kNextAgent), when);
+  }
+  if (head.cancel_requested) return requeue_or_end(tx, head, reason, when);
+  const size_t asked = reported.declined.size();
+  const std::string all = "; none of the " + std::to_string(asked) + " agents asked has it";
+  return move_job(tx, head, JobState::failed, asked > 1 ? reason + all : reason, when);
 }
 
 Result<JobChange> note_finished(db::Transaction& tx, JobHead& head, const JobEvent& event,
@@ -79,11 +97,26 @@ Result<Recorded> record_report(db::Transaction& tx, JobHead& head, const Reporte
   if (event.log_last_seq) head.log_last_seq = event.log_last_seq;
   const auto note = [&]() -> Result<JobChange> {
     if (event.type == EventType::started) return note_started(tx, head, when);
+    if (event.lacks_image && head.state == JobState::leased) {
+      return note_lacking(tx, head, reported, when);
+    }
     if (event.type == EventType::abandoned) return note_abandoned(tx, head, event, when);
     return note_finished(tx, head, event, when);
   };
   JobChange change = TRY(note());
   return Recorded{{ReportOutcome::recorded, change.to}, std::move(change)};
+}
+
+Result<std::optional<JobChange>> end_unplaceable(db::Transaction& tx, JobHead& head,
+                                                 const std::set<std::string>& declined, Time now) {
+  if (head.state != JobState::queued || TRY(others_take_work_in(tx, declined, now))) {
+    return std::nullopt;
+  }
+  std::string_view reason = head.reason;
+  if (reason.starts_with(kAgain)) reason.remove_prefix(kAgain.size());
+  if (reason.ends_with(kNextAgent)) reason.remove_suffix(kNextAgent.size());
+  return TRY(move_job(tx, head, JobState::failed,
+                      std::string(reason) + "; no other agent is online", now));
 }
 
 Result<JobChange> requeue_or_end(db::Transaction& tx, JobHead& head, std::string_view why,
@@ -102,7 +135,7 @@ Result<JobChange> requeue_or_end(db::Transaction& tx, JobHead& head, std::string
                         std::to_string(head.tries_max) + ")",
                     when);
   }
-  return move_job(tx, head, JobState::queued, "queued again: " + reason, when);
+  return move_job(tx, head, JobState::queued, std::string(kAgain) + reason, when);
 }
 
 }  // namespace nimbus::control

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,8 @@ struct JobEvent {
   std::optional<int64_t> exit_code;
   std::string reason;
   bool keeps_try = false;  // abandoned before anything of the job ran: the try is not spent
+  // Abandoned because the agent has not got the job's image and cannot get it: another may have.
+  bool lacks_image = false;
   std::optional<int64_t> log_last_seq;
   Duration age{0};  // how long ago it happened: reports wait while this server is away
 };
@@ -43,6 +46,7 @@ struct Reported {
   std::string_view agent;  // who reports
   const JobEvent& event;
   Time now;
+  std::set<std::string> declined = {};  // agents that lack the job's image, this one among them
 };
 struct Recorded {
   Report report;
@@ -50,6 +54,10 @@ struct Recorded {
 };
 // Nothing changes unless the outcome is `recorded`.
 Result<Recorded> record_report(db::Transaction& tx, JobHead& head, const Reported& reported);
+
+// Ends a queued job whose image no agent has that is left. nullopt: one may have it.
+Result<std::optional<JobChange>> end_unplaceable(db::Transaction& tx, JobHead& head,
+                                                 const std::set<std::string>& declined, Time now);
 
 // Puts a job whose execution is gone back into the queue, or ends it; see above.
 Result<JobChange> requeue_or_end(db::Transaction& tx, JobHead& head, std::string_view why,

@@ -1,6 +1,7 @@
 #include "control/lease_book.h"
 
 #include <algorithm>
+#include <set>
 
 #include "access/audit.h"
 #include "base/check.h"
@@ -241,11 +242,14 @@ Task<Result<Renewal>> LeaseBook::renew(int64_t job, int64_t fence, std::string a
 
 Task<Result<Report>> LeaseBook::report(int64_t job, std::string agent, JobEvent event) {
   const Time now = parts_.clock.now();
+  std::set<std::string> declined = parts_.board.queue().declined(job);
+  declined.insert(agent);
   std::function<Result<Recorded>(db::Transaction&)> work =
-      [job, agent, event, now](db::Transaction& tx) -> Result<Recorded> {
+      [job, agent, event, now,
+       declined = std::move(declined)](db::Transaction& tx) -> Result<Recorded> {
     auto head = TRY(find_head(tx, job));
     if (!head) return fail(Code::not_found, "no such job");
-    return record_report(tx, *head, {agent, event, now});
+    return record_report(tx, *head, {agent, event, now, declined});
   };
   CO_TRY_ASSIGN(const Recorded recorded, co_await parts_.writer.write<Recorded>(std::move(work)));
   if (recorded.report.outcome == ReportOutcome::stale) count_stale(job, event.fence, agent);
@@ -253,6 +257,8 @@ Task<Result<Report>> LeaseBook::report(int64_t job, std::string agent, JobEvent 
       lease != nullptr && recorded.report.outcome == ReportOutcome::recorded) {
     lease->acknowledged = true;
   }
+  // Before it is queued, or the same agent would be given it again.
+  if (recorded.change && event.lacks_image) parts_.board.queue().decline(job, agent);
   if (recorded.change) parts_.board.apply(*recorded.change);
   co_return recorded.report;
 }
@@ -290,6 +296,22 @@ Task<void> LeaseBook::sweep() {
     const LiveLease* lease = leases.find(job);
     if (lease == nullptr || lease->deadline > now) continue;
     co_await end(job, lease->fence, "agent " + lease->agent + " stopped renewing its lease");
+  }
+}
+
+Task<void> LeaseBook::end_unplaceable() {
+  const Time now = parts_.clock.now();
+  for (const int64_t job : parts_.board.queue().queued_and_declined()) {
+    std::function<Result<std::optional<JobChange>>(db::Transaction&)> work =
+        [job, now, declined = parts_.board.queue().declined(job)](
+            db::Transaction& tx) -> Result<std::optional<JobChange>> {
+      auto head = TRY(find_head(tx, job));
+      if (!head) return std::nullopt;
+      return control::end_unplaceable(tx, *head, declined, now);
+    };
+    const auto change = co_await parts_.writer.write<std::optional<JobChange>>(std::move(work));
+    if (!change) log_error("ending a job that no agent can run", change.error());
+    if (change && *change) parts_.board.apply(**change);
   }
 }
 

@@ -72,6 +72,8 @@ class LeaseBook {
   // Ends the leases whose deadline has passed. When this process itself was stopped for longer than
   // a sweep should take, the agents could not renew: every lease gets a fresh ttl instead.
   Task<void> sweep();
+  // Ends the queued jobs whose image no agent has that is left.
+  Task<void> end_unplaceable();
   // Ends every lease of an agent whose executions are certainly gone (its host restarted).
   Task<Result<void>> end_all(std::string agent, std::string why);
 

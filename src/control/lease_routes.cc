@@ -11,6 +11,7 @@ namespace nimbus::control {
 namespace {
 
 constexpr std::string_view kStaleFence = "stale-fence";
+constexpr std::string_view kAgentRevoked = "agent-revoked";
 
 std::optional<int64_t> find_number(std::string_view text) {
   int64_t number = 0;
@@ -26,7 +27,7 @@ class LeaseRoutes {
   Task<net::Response> assign(net::Request& request) {
     const auto caller =
         co_await parts_.authenticator.require_agent(request, request.parameter("id"));
-    if (!caller) co_return access::refusal(caller.error());
+    if (!caller) co_return co_await turn_away(request, caller.error());
     const auto poll = parse_poll(request.body);
     if (!poll) co_return net::problem(poll.error());
     const std::string id = caller->agent.value;
@@ -88,6 +89,23 @@ class LeaseRoutes {
  private:
   static net::Response refusal(const Error& error) {
     return net::problem(error, error.code == Code::conflict ? kStaleFence : std::string_view());
+  }
+
+  // An agent that was revoked must not enrol anew by itself, one that is not known may: it is told
+  // which it is.
+  Task<net::Response> turn_away(net::Request& request, Error error) {
+    bool revoked = false;
+    if (error.code == Code::unauthenticated) {
+      const model::AgentId id{request.parameter("id")};
+      const auto known = co_await parts_.agents.find(id);
+      revoked = known && *known && (*known)->revoked_at;
+    }
+    net::Response response = access::refusal(error);
+    if (!revoked) co_return response;
+    error.message = "an operator has revoked this agent";
+    net::Response told = net::problem(error, kAgentRevoked);
+    told.headers.set("WWW-Authenticate", response.headers.find("WWW-Authenticate").value_or(""));
+    co_return told;
   }
 
   // Notes the poll; an agent whose host has restarted has lost what it ran.

@@ -352,6 +352,56 @@ TEST_CASE_FIXTURE(Leases, "a report that contradicts itself is refused and chang
            202);
 }
 
+namespace {
+
+constexpr const char* kLacking = ",\"reason\":\"no image x\",\"lacks_image\":true";
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Leases, "a job whose image an agent lacks goes to another, and costs no try") {
+  poll(other);  // it is there
+  const int64_t id = queue_job();
+  poll(agent);
+  CHECK_EQ(report(agent, id, 1, 1, "abandoned", kLacking).status, 202);
+  CHECK_EQ(state(id), "queued");
+  CHECK_EQ(job(id).text("reason"), "queued again: no image x; another agent is asked");
+  CHECK_EQ(job(id).number("tries"), 0);
+  CHECK_EQ(poll(agent).status, 204);
+  CHECK_EQ(assigned(poll(other)), std::vector<int64_t>{id});
+  CHECK_EQ(report(other, id, 2, 1, "started").status, 202);
+}
+
+TEST_CASE_FIXTURE(Leases, "a job whose image no agent has ends once each was asked") {
+  poll(other);
+  const int64_t id = queue_job();
+  poll(agent);
+  report(agent, id, 1, 1, "abandoned", kLacking);
+  poll(other);
+  CHECK_EQ(report(other, id, 2, 1, "abandoned", kLacking).status, 202);
+  CHECK_EQ(state(id), "failed");
+  CHECK_EQ(job(id).text("reason"), "no image x; none of the 2 agents asked has it");
+}
+
+TEST_CASE_FIXTURE(Leases, "a job whose image the only agent lacks ends at once, with its reason") {
+  const int64_t id = queue_job();
+  poll(agent);
+  report(agent, id, 1, 1, "abandoned", kLacking);
+  CHECK_EQ(state(id), "failed");
+  CHECK_EQ(job(id).text("reason"), "no image x");
+}
+
+TEST_CASE_FIXTURE(Leases, "a job does not wait for ever for an agent that went away") {
+  poll(other);
+  const int64_t id = queue_job();
+  poll(agent);
+  report(agent, id, 1, 1, "abandoned", kLacking);
+  pass(60);
+  CHECK_EQ(state(id), "queued");
+  pass(60);  // the other one has been silent for too long
+  CHECK_EQ(state(id), "failed");
+  CHECK_EQ(job(id).text("reason"), "no image x; no other agent is online");
+}
+
 TEST_CASE_FIXTURE(Leases, "an agent whose host restarted loses its leases at once") {
   const int64_t id = queue_job();
   CHECK_EQ(assigned(poll(agent, 1, ",\"boot_id\":\"a\"")).size(), 1);
@@ -566,6 +616,17 @@ TEST_CASE_FIXTURE(BarredAgent, "an agent that is revoked while it waits gets no 
   CHECK_EQ(state(1), "queued");
   CHECK_EQ(poll(agent).status, 401);
   CHECK_EQ(assigned(poll(other)), std::vector<int64_t>{1});
+}
+
+TEST_CASE_FIXTURE(Leases, "an agent that was revoked is told so, one that nobody knows is not") {
+  call("DELETE", "/api/v1/agents/" + agent.id, admin);
+  const Answer revoked = poll(agent);
+  CHECK_EQ(revoked.status, 401);
+  CHECK_EQ(revoked.text("code"), "agent-revoked");
+  CHECK_EQ(revoked.headers.count("WWW-Authenticate"), 1);
+  const Answer unknown = poll({"agent-000000000000", agent.credential});
+  CHECK_EQ(unknown.status, 401);
+  CHECK_EQ(unknown.text("code"), "unauthenticated");
 }
 
 TEST_CASE_FIXTURE(BarredAgent, "an agent that is drained while it waits gets no more jobs") {

@@ -110,8 +110,9 @@ Task<Result<std::string>> ClickhouseClient::select(ClickhouseQuery query) {
   query_seconds_.observe(seconds_since(start));
   if (!answer) co_return fail(std::move(answer).error().in("querying ClickHouse"));
   if (answer->status == 200) co_return std::move(answer->body);
-  // Too slow, too large or too busy is for the asker to hear as "later".
-  constexpr std::array<int, 6> kBusy = {158, 159, 160, 202, 241, 307};
+  // Too slow, too large or too busy is for the asker to hear as "later", and so are tables that are
+  // not made yet (60, 81): the engine answers before its schema is there.
+  constexpr std::array<int, 8> kBusy = {60, 81, 158, 159, 160, 202, 241, 307};
   const int code = exception_code(*answer);
   const bool busy = std::find(kBusy.begin(), kBusy.end(), code) != kBusy.end();
   co_return fail(busy ? Code::unavailable : Code::internal,

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { FakeS3 } from '../fakes/s3.ts';
 import { BlobServer, digestOf, scratchFolder } from './blob_server.ts';
-import { freePort, until } from './nimbus.ts';
+import { until } from './nimbus.ts';
+import { openS3rver } from './places.ts';
 
 const files = (folder: string) => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).length;
 
@@ -263,12 +263,8 @@ describe('a bucket', () => {
 
 describe('a bucket of another implementation', () => {
   test('stores, lists, serves and removes', async () => {
-    const S3rver = createRequire(path.join(import.meta.dirname, '../fakes/package.json'))('s3rver');
-    const folder = scratchFolder();
-    const port = await freePort();
-    const s3rver = new S3rver({ port, address: '127.0.0.1', silent: true, directory: folder, configureBuckets: [{ name: 'builds' }] });
-    await s3rver.run();
-    const server = await BlobServer.start({ store: `s3://builds/x?endpoint=http://127.0.0.1:${port}`, environment: { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER' } });
+    const s3rver = await openS3rver();
+    const server = await BlobServer.start({ store: s3rver.store, environment: s3rver.keys });
     try {
       for (const size of [10, 35_000_000]) {
         const bytes = randomBytes(size);
@@ -284,7 +280,6 @@ describe('a bucket of another implementation', () => {
     } finally {
       await server.stop();
       await s3rver.close();
-      rmSync(folder, { recursive: true, force: true });
     }
   });
 });

@@ -2,7 +2,7 @@
 // sccache sent when it was recorded (golden/sccache), since no registry of ours has one that speaks
 // HTTP: Debian's is built without. SCCACHE_PROGRAM=/path/to/sccache runs that one, too.
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { jobToken } from './actions.ts';
 import { freePort, Nimbus, root } from './nimbus.ts';
+import { type Place, places } from './places.ts';
 
 const run = promisify(execFile);
 const bazel = path.join(root, 'tests/node_modules/@bazel/bazel-linux_x64/bazel-2.1.0-linux-x86_64');
@@ -75,7 +76,17 @@ describe('Bazel', { skip: noBazel }, () => {
   });
 });
 
-describe('ccache', { skip: noCcache }, () => {
+for (const [where, open] of places) describe(`ccache, with blobs ${where}`, { skip: noCcache }, () => {
+  let place: Place;
+  let nimbus: Nimbus;
+  before(async () => {
+    place = await open();
+    nimbus = await Nimbus.start({ config: place.config });
+  });
+  after(async () => {
+    await nimbus.stop();
+    await place.close();
+  });
   const ways: Record<string, (token: string) => string> = {
     'its token as a password': (token) => `${nimbus.url.replace('://', `://job:${token}@`)}/cache/ccache`,
     'a Bearer token': (token) => `${nimbus.url}/cache/ccache|bearer-token=${token}`,
@@ -83,13 +94,14 @@ describe('ccache', { skip: noCcache }, () => {
     'the layout flat': (token) => `${nimbus.url}/cache/flat|bearer-token=${token}|layout=flat`,
   };
   for (const [way, storage] of Object.entries(ways)) {
-    test(`hits what another machine compiled, with ${way}`, () => {
-      const name = way.replace(/\W/g, '-');
+    test(`hits what another machine compiled, with ${way}`, async () => {
+      const name = `${way} ${where}`.replace(/\W/g, '-');
       const token = jobToken(nimbus, { repo: `ccache-${name}` });
       const work = path.join(folder, name);
       mkdirSync(work);
       writeFileSync(path.join(work, 'a.c'), 'int answer(void) { return 42; }\n');
-      const compile = (machine: string) => {
+      // Not synchronously: the bucket lives in this process.
+      const compile = async (machine: string) => {
         const env = {
           PATH: process.env.PATH,
           HOME: work,
@@ -98,11 +110,11 @@ describe('ccache', { skip: noCcache }, () => {
           CCACHE_REMOTE_STORAGE: storage(token),
           CCACHE_REMOTE_ONLY: 'true',
         };
-        execFileSync('ccache', ['gcc', '-c', 'a.c', '-o', `${machine}.o`], { cwd: work, env });
-        return execFileSync('ccache', ['--print-stats'], { cwd: work, env, encoding: 'utf8' });
+        await run('ccache', ['gcc', '-c', 'a.c', '-o', `${machine}.o`], { cwd: work, env });
+        return (await run('ccache', ['--print-stats'], { cwd: work, env })).stdout;
       };
-      assert.match(compile('one'), /^remote_storage_hit\t0$/m);
-      const second = compile('two');
+      assert.match(await compile('one'), /^remote_storage_hit\t0$/m);
+      const second = await compile('two');
       assert.match(second, /^remote_storage_hit\t[1-9]/m, second);
       assert.match(second, /^remote_storage_error\t0$/m, second);
     });

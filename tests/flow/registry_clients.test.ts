@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { canBoot, Nimbus, root } from './nimbus.ts';
+import { type Place, places } from './places.ts';
 import { blobOf, describes, digestOf, Repository, tokenOf, types } from './registry.ts';
 
 const clients = () => (['skopeo', 'buildah'].every((name) => existsSync(`/usr/bin/${name}`)) ? false : 'skopeo and buildah are not installed: scripts/install-deps');
@@ -64,12 +65,14 @@ class Workshop {
   }
 }
 
-describe('skopeo and buildah on this machine', { skip: clients() }, () => {
+for (const [where, open] of places) describe(`skopeo and buildah on this machine, with blobs ${where}`, { skip: clients() }, () => {
+  let place: Place;
   let nimbus: Nimbus;
   let workshop: Workshop;
   let host: string;
   before(async () => {
-    nimbus = await Nimbus.start();
+    place = await open();
+    nimbus = await Nimbus.start({ config: place.config });
     workshop = new Workshop();
     host = `127.0.0.1:${nimbus.port}`;
     await workshop.must('skopeo', ['login', '--tls-verify=false', '-u', 'anyone', '--password-stdin', host], await tokenOf(nimbus, 'acme'));
@@ -78,6 +81,7 @@ describe('skopeo and buildah on this machine', { skip: clients() }, () => {
   });
   after(async () => {
     await nimbus.stop();
+    await place.close();
     workshop.remove();
   });
 
@@ -86,6 +90,9 @@ describe('skopeo and buildah on this machine', { skip: clients() }, () => {
 
   test('a second build finds every layer in the cache of the first', async () => {
     assert.match(await build('one'), /Pushing cache/);
+    await nimbus.end('SIGKILL');
+    place.forgetNear(nimbus);
+    await nimbus.boot();
     const second = await build('two');
     assert.equal(second.match(/Cache pulled from remote/g)?.length, 3, second);
     assert.doesNotMatch(second, /Pushing cache/);

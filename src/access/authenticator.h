@@ -67,6 +67,10 @@ class Authenticator {
   Task<Result<Caller>> require_ingest(const net::Request& request);
   Task<Result<Caller>> require_enrolment(const net::Request& request);
 
+  // Whether this execution of a job is over, however long its tokens last.
+  Task<Result<bool>> has_ended(model::JobId job, model::Fence fence) {
+    return parts_.ended_leases.contains(job, fence);
+  }
   // Whether a caller admitted earlier still stands: long streams ask every second or so.
   Task<Result<void>> confirm(const Caller& caller);
 

@@ -76,7 +76,8 @@ Task<Result<std::shared_ptr<UploadSession>>> ActionsEntries::reserve(const Reach
   CO_TRY_ASSIGN(const Place place, reach.write_place(Kind::actions, std::move(version)));
   CO_TRY_ASSIGN(const auto taken, co_await find_own(place, key));
   if (taken) co_return fail(Code::conflict, "there is an entry with this key already");
-  UploadTarget target{reach.org, reach.repo, upload_name(place, key), reach.writer.by};
+  UploadTarget target{reach.org,       reach.repo, upload_name(place, key),
+                      reach.writer.by, reach.job,  reach.fence};
   co_return co_await uploads_.open(std::move(target), size);
 }
 

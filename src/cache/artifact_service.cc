@@ -46,6 +46,8 @@ struct ArtifactService::Call {
   RunPlace place;
   std::string job;
   std::string by;
+  model::JobId execution_job;
+  model::Fence fence;
   boost::json::object body;
 };
 
@@ -77,6 +79,8 @@ Task<Result<ArtifactService::Call>> ArtifactService::admit(const net::Request& r
   call.place = {to_lower(claims.org), to_lower(claims.repo), claims.run_backend_id};
   call.job = claims.job_backend_id;
   call.by = caller->id;
+  call.execution_job = claims.job;
+  call.fence = claims.fence;
   co_return call;
 }
 
@@ -103,7 +107,8 @@ Task<net::Response> ArtifactService::create(net::Request& request) {
   if (!type) co_return twirp_problem(type.error());
   const auto expires = twirp_wrapped(call->body, "expires_at");
   if (!expires) co_return twirp_problem(expires.error());
-  UploadTarget target{call->place.org, call->place.repo, upload_name(call->place, *name), call->by};
+  UploadTarget target{call->place.org, call->place.repo,    upload_name(call->place, *name),
+                      call->by,        call->execution_job, call->fence};
   target.content_type = sane_type(*type);
   target.expires_at = core_.now() + core_.options.artifact_retention;
   if (*expires) {

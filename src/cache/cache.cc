@@ -174,7 +174,8 @@ Task<void> Cache::flush() {
 Task<void> Cache::sweep() {
   const auto state = state_;
   co_await flush();
-  const int given_up = state->uploads.expire();
+  const int expired = state->uploads.expire();
+  const int given_up = expired + co_await state->uploads.give_up_ended();
   if (given_up > 0) log_info("abandoned uploads given up", {{"uploads", given_up}});
   state->open_uploads.set(static_cast<double>(state->uploads.size()));
   const Duration now = state->core.parts.clock.steady();

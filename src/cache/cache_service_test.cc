@@ -7,6 +7,7 @@
 #include "base/protobuf.h"
 #include "base/text.h"
 #include "cache/cache_fixture.h"
+#include "cache/upload_book.h"
 
 using namespace nimbus;
 using namespace nimbus::cache;
@@ -193,6 +194,37 @@ TEST_CASE_FIXTURE(V2, "a reservation that nobody continues expires") {
   CHECK_EQ(cache->status().open_uploads, 0);
   CHECK_EQ(call("PUT", url, "", "late").status, 404);
   CHECK(save(job(), "key", "other"));
+}
+
+TEST_CASE_FIXTURE(V2, "the reservation of a job whose lease has ended is given up") {
+  const std::string url = open(job(), "key");
+  Standing next;
+  next.job = 13;
+  CHECK_FALSE(save(job(next), "key", "other"));
+  REQUIRE(database
+              ->write_now([&](db::Transaction& tx) {
+                const Time until = clock.now() + std::chrono::seconds(60);
+                return access::end_lease_in(tx, {12}, {1}, until, clock.now());
+              })
+              .has_value());
+  pass(std::chrono::seconds(1));
+  sweep();
+  CHECK_EQ(call("PUT", url, "", "late").status, 404);
+  CHECK(save(job(next), "key", "other"));
+}
+
+TEST_CASE_FIXTURE(V2, "one org's open uploads are bounded and keep no other org from its own") {
+  Standing standing;
+  const auto reserve = [&](int i) {
+    standing.repo = "r" + std::to_string(i % 4);
+    return twirp(kV2, "CreateCacheEntry", job(standing),
+                 {{"key", "key-" + std::to_string(i)}, {"version", kVersion}})
+        .status;
+  };
+  for (int i = 0; i < kOpenUploadsPerOrgMax; ++i) CHECK_EQ(reserve(i), 200);
+  CHECK_EQ(reserve(kOpenUploadsPerOrgMax), 429);
+  standing.org = "other";
+  CHECK_EQ(reserve(kOpenUploadsPerOrgMax), 200);
 }
 
 TEST_CASE_FIXTURE(V2, "an entry that nobody reads for a week is removed; one that is read stays") {

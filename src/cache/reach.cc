@@ -52,6 +52,8 @@ Reach reach_of_job(const access::Caller& job) {
     if (scope.read) reach.readable.push_back(scope.ref);
     if (scope.write && !reach.writable) reach.writable = scope.ref;
   }
+  reach.job = claims.job;
+  reach.fence = claims.fence;
   reach.writer = {job.id, claims.ref, claims.event, std::string(access::to_string(claims.trust))};
   return reach;
 }

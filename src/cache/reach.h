@@ -30,6 +30,9 @@ struct Reach {
   std::vector<std::string> readable;  // scopes, in the order they are searched
   std::optional<std::string> writable;
   Writer writer;
+  // Of a job: its execution.
+  model::JobId job = {};
+  model::Fence fence = {};
 
   // Where an entry of this caller's goes; forbidden: it may read only.
   Result<Place> write_place(Kind kind, std::string version) const;

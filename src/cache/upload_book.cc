@@ -17,8 +17,12 @@ Result<void> UploadBook::make_room_for(const UploadTarget& target) {
     if (!gone) return fail(Code::conflict, "another upload of this key is in progress");
     close(*other);
   }
-  const auto of_repo = per_repo_.find(repo_key(target));
-  const bool many = of_repo != per_repo_.end() && of_repo->second >= kOpenUploadsPerRepoMax;
+  const auto full = [](const std::map<std::string, int>& counts, const std::string& key, int max) {
+    const auto count = counts.find(key);
+    return count != counts.end() && count->second >= max;
+  };
+  const bool many = full(per_repo_, repo_key(target), kOpenUploadsPerRepoMax) ||
+                    full(per_org_, target.org, kOpenUploadsPerOrgMax);
   if (many || by_id_.size() >= kOpenUploadsMax) {
     return fail(Code::too_many_requests, "too many uploads are open at once",
                 "finish some, or wait until abandoned ones expire");
@@ -38,6 +42,7 @@ Task<Result<std::shared_ptr<UploadSession>>> UploadBook::open(UploadTarget targe
   by_id_[id] = session;
   by_name_[name_key(target)] = id;
   ++per_repo_[repo_key(target)];
+  ++per_org_[target.org];
   if (auto begun = co_await session->begin(); !begun) {
     close(*session);
     co_return fail(std::move(begun).error());
@@ -61,8 +66,29 @@ void UploadBook::close(const UploadSession& session) {
   const std::shared_ptr<UploadSession> kept = found->second;
   by_id_.erase(found);
   by_name_.erase(name_key(kept->target()));
-  const auto of_repo = per_repo_.find(repo_key(kept->target()));
-  if (--of_repo->second == 0) per_repo_.erase(of_repo);
+  const auto count_down = [](std::map<std::string, int>& counts, const std::string& key) {
+    const auto count = counts.find(key);
+    if (--count->second == 0) counts.erase(count);
+  };
+  count_down(per_repo_, repo_key(kept->target()));
+  count_down(per_org_, kept->target().org);
+}
+
+Task<int> UploadBook::give_up_ended() {
+  std::vector<std::shared_ptr<UploadSession>> open;
+  open.reserve(by_id_.size());
+  for (const auto& [id, session] : by_id_) open.push_back(session);
+  int given_up = 0;
+  for (const auto& session : open) {
+    const UploadTarget& target = session->target();
+    if (target.job.value == 0) continue;
+    const auto ended = co_await core_.parts.authenticator.has_ended(target.job, target.fence);
+    if (!ended) co_return given_up;
+    if (!*ended || session->busy() || find(session->id()) == nullptr) continue;
+    close(*session);
+    ++given_up;
+  }
+  co_return given_up;
 }
 
 int UploadBook::expire() {

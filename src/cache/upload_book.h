@@ -16,6 +16,7 @@ namespace nimbus::cache {
 
 constexpr size_t kOpenUploadsMax = 4'096;
 constexpr int kOpenUploadsPerRepoMax = 256;
+constexpr int kOpenUploadsPerOrgMax = 512;  // one org cannot use up the whole book
 
 class UploadBook {
  public:
@@ -31,6 +32,9 @@ class UploadBook {
   void close(const UploadSession& session);
   // Gives up what nobody has continued for the reservation's time; how many.
   int expire();
+  // Gives up those of jobs whose lease has ended, so that the next job's upload of the same name
+  // need not wait for that; how many. An answer that the database owes is asked for again later.
+  Task<int> give_up_ended();
   size_t size() const { return by_id_.size(); }
 
  private:
@@ -40,6 +44,7 @@ class UploadBook {
   std::map<int64_t, std::shared_ptr<UploadSession>> by_id_;
   std::map<std::string, int64_t> by_name_;
   std::map<std::string, int> per_repo_;
+  std::map<std::string, int> per_org_;
 };
 
 }  // namespace nimbus::cache

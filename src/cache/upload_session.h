@@ -29,6 +29,9 @@ struct UploadTarget {
   std::string repo;  // in lower case
   std::string name;  // what it will be; no two open uploads of a repository have the same
   std::string by;    // the writer's id
+  // The execution whose upload it is: its end ends the upload.
+  model::JobId job = {};
+  model::Fence fence = {};
   // Of artifacts.
   std::string content_type = {};
   Time expires_at = {};

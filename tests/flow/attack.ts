@@ -24,11 +24,10 @@ let asked = 0;
  * Sends one request over a connection of its own, from an address of its own: whoever fails too often
  * from one address is told to wait, and that would hide what is looked for.
  */
-export function askFrom(nimbus: Nimbus, method: string, ask: Ask, authorization = ''): Promise<Seen> {
+export function askFrom(nimbus: Nimbus, method: string, ask: Ask, credential: Record<string, string> = {}): Promise<Seen> {
   asked += 1;
   const localAddress = `127.${1 + ((asked >> 16) & 63)}.${(asked >> 8) & 255}.${asked & 255 || 1}`;
-  const headers: http.OutgoingHttpHeaders = { ...ask.headers };
-  if (authorization) headers.authorization = authorization;
+  const headers: http.OutgoingHttpHeaders = { ...ask.headers, ...credential };
   if (ask.body !== undefined) {
     headers['content-type'] ??= 'application/json';
     headers['content-length'] = Buffer.byteLength(ask.body);
@@ -48,8 +47,16 @@ export function askFrom(nimbus: Nimbus, method: string, ask: Ask, authorization 
   });
 }
 
-export const bearer = (token: string) => `Bearer ${token}`;
-export const basic = (token: string) => `Basic ${Buffer.from(`x:${token}`).toString('base64')}`;
+export const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+export const basic = (token: string) => ({ authorization: `Basic ${Buffer.from(`x:${token}`).toString('base64')}` });
+
+/** What the dashboard sends for somebody who signed in with this token. */
+async function session(nimbus: Nimbus, token: string): Promise<Record<string, string>> {
+  const opened = await nimbus.post('/api/v1/session', { token }, { token: null });
+  const cookie = `${opened.headers['set-cookie']}`.split(';')[0];
+  const { json } = await nimbus.request('GET', '/api/v1/session', { headers: { cookie }, token: null });
+  return { cookie, 'x-nimbus-csrf': json.csrf };
+}
 
 /** An agent as control sees it: polls, gets jobs, reports about them. No VM. */
 export class PaperAgent {
@@ -127,12 +134,13 @@ const unsignedHeader = Buffer.from('{"alg":"none","typ":"JWT"}').toString('base6
 
 export interface Foreign {
   name: string;
-  authorization: string;
+  headers: Record<string, string>;
   /**
-   * void: no valid credential at all; job, operator: valid, of another org; other: valid, and no key to
-   * storage; viewer, fork: of the victim's own org, and not enough to change things.
+   * void: no valid credential at all; job, operator: valid, of another org; password: one of these where
+   * Basic is taken; other: valid, and no key to storage; viewer, fork: of the victim's own org, and not
+   * enough to change things.
    */
-  kind: 'void' | 'job' | 'operator' | 'other' | 'viewer' | 'fork';
+  kind: 'void' | 'job' | 'operator' | 'password' | 'other' | 'viewer' | 'fork';
 }
 
 /** Every kind of credential that `victim`'s storage must not open to, in the hands of `evil` or worse. */
@@ -154,11 +162,16 @@ export async function foreignCredentials(nimbus: Nimbus, victim: string, evil: s
     ['the job token of an ended lease', await endedLease(nimbus, agent, victim)],
     ['a revoked operator token', revoked.json.token],
   ];
-  const all: Foreign[] = voids.map(([name, token]) => ({ name, kind: 'void', authorization: token && bearer(token) }));
-  const add = (name: string, kind: Foreign['kind'], token: string) => all.push({ name, kind, authorization: bearer(token) });
-  all.push({ name: 'a wrong password', kind: 'void', authorization: basic('nbt_wrong') });
+  const all: Foreign[] = voids.map(([name, token]) => ({ name, kind: 'void', headers: token ? bearer(token) : {} }));
+  const add = (name: string, kind: Foreign['kind'], token: string) => all.push({ name, kind, headers: bearer(token) });
+  all.push({ name: 'a wrong password', kind: 'void', headers: basic('nbt_wrong') });
+  all.push({ name: 'a cookie of no session', kind: 'void', headers: { cookie: 'nimbus_session=garbage' } });
   add('a job of another org', 'job', theirs);
   for (const role of ['viewer', 'operator', 'admin']) add(`${role} of another org`, 'operator', await tokenOf(nimbus, evil, role));
+  const admin = await tokenOf(nimbus, evil, 'admin');
+  all.push({ name: 'a session of another org', kind: 'operator', headers: await session(nimbus, admin) });
+  all.push({ name: 'admin of another org, by password', kind: 'password', headers: basic(admin) });
+  all.push({ name: 'a job of another org, by password', kind: 'password', headers: basic(theirs) });
   add('an agent', 'other', agent.credential);
   add('an ingest token of the org', 'other', await tokenOf(nimbus, victim, 'ingest'));
   add('an enrolment token', 'other', await enrolmentToken(nimbus));

@@ -80,12 +80,12 @@ const below = (name: Name, ...paths: string[]): Ask[] => paths.map((path) => ({ 
 // One row a route; a route of the server's that has no row fails the first test.
 const endpoints: Record<string, Endpoint> = {
   'GET /cache/{key}': { asks: (name) => [{ target: `/cache/${name}` }, { target: `/cache/${name}?org=acme&repo=app&ref=refs/heads/main` }], ofOwn: 404, reads: true },
-  'PUT /cache/{key}': { asks: (name) => [bytes(`/cache/${name}?org=acme`, 'planted')], ofOwn: 201 },
+  'PUT /cache/{key}': { asks: (name) => [bytes(`/cache/${name}?org=acme`, 'planted')], ofOwn: [201, 204] },
   'DELETE /cache/{key}': { asks: (name) => [{ target: `/cache/${name}?org=acme` }], ofOwn: 204 },
   'PROPFIND /cache/{key}': { asks: (name) => [{ target: `/cache/${name}?org=acme` }], ofOwn: 404, reads: true },
   'MKCOL /cache/{key}': { asks: (name) => [{ target: `/cache/${name}/?org=acme` }], ofOwn: 201 },
   'GET /ac/{hash}': { asks: (name) => [{ target: `/ac/${digest(tools[name])}?org=acme` }], ofOwn: 404, reads: true },
-  'PUT /ac/{hash}': { asks: (name) => [bytes(`/ac/${digest(tools[name])}?org=acme`, 'planted')], ofOwn: 201 },
+  'PUT /ac/{hash}': { asks: (name) => [bytes(`/ac/${digest(tools[name])}?org=acme`, 'planted')], ofOwn: [201, 204] },
   'GET /cas/{hash}': { asks: (name) => [{ target: `/cas/${digest(tools[name])}?org=acme` }], ofOwn: 404, reads: true },
   // The digest alone gives nothing: the bytes must be sent.
   'PUT /cas/{hash}': { asks: (name) => [bytes(`/cas/${digest(tools[name])}?org=acme`, '')], ofOwn: 400 },
@@ -169,6 +169,7 @@ function allowed(endpoint: Endpoint, route: string, { kind }: Foreign): number[]
   if (endpoint.signed) return [403];
   if (kind === 'void') return endpoint.anybody === 405 ? [405] : [401];
   if (endpoint.anybody) return [endpoint.anybody];
+  if (kind === 'password') return [401, 403, 404, ...asList(endpoint.ofOwn)];
   if (kind === 'fork') {
     const registryRead = route.startsWith('GET /v2');
     return endpoint.ofOwn || registryRead ? undefined : [401, 403, 404];
@@ -205,7 +206,7 @@ describe('a credential that is not enough learns nothing and changes nothing', (
         const there = endpoint.asks('secret');
         const absent = endpoint.asks('absent');
         for (let i = 0; i < there.length; i++) {
-          const [one, other] = [await askFrom(nimbus, method, there[i], credential.authorization), await askFrom(nimbus, method, absent[i], credential.authorization)];
+          const [one, other] = [await askFrom(nimbus, method, there[i], credential.headers), await askFrom(nimbus, method, absent[i], credential.headers)];
           const what = `${credential.name}: ${method} ${there[i].target}`;
           if (!statuses.includes(one.status)) faults.push(`${what}: ${one.status} ${one.text}`);
           if (endpoint.list && one.status === 200 && JSON.parse(one.text).items.some((item: { org?: string }) => item.org !== evil)) faults.push(`${what} lists ${one.text}`);
@@ -225,7 +226,7 @@ describe('a credential that is not enough learns nothing and changes nothing', (
       if (!route.startsWith('GET ')) continue;
       for (const credential of foreign.filter((one) => allowed(endpoint, route, one))) {
         for (const [i, there] of endpoint.asks('secret').entries()) {
-          const seen = [await askFrom(nimbus, 'HEAD', there, credential.authorization), await askFrom(nimbus, 'HEAD', endpoint.asks('absent')[i], credential.authorization)];
+          const seen = [await askFrom(nimbus, 'HEAD', there, credential.headers), await askFrom(nimbus, 'HEAD', endpoint.asks('absent')[i], credential.headers)];
           assert.deepEqual(told(seen[0], 'secret'), told(seen[1], 'absent'), `${credential.name}: HEAD ${there.target}`);
         }
       }
@@ -235,7 +236,7 @@ describe('a credential that is not enough learns nothing and changes nothing', (
   test('a mirrored image is for callers of an org, and nobody changes it', async () => {
     for (const credential of foreign) {
       const target = '/v2/library/tool/manifests/v1?ns=up.example';
-      const status = async (method: string) => (await askFrom(nimbus, method, { target }, credential.authorization)).status;
+      const status = async (method: string) => (await askFrom(nimbus, method, { target }, credential.headers)).status;
       if (credential.kind === 'void') assert.equal(await status('GET'), 401, credential.name);
       if (credential.kind === 'other' && credential.name !== 'an agent') assert.equal(await status('GET'), 404, credential.name);
       for (const method of ['PUT', 'DELETE', 'POST', 'PATCH']) assert.equal(await status(method), credential.kind === 'void' ? 401 : 404, `${credential.name}: ${method}`);

@@ -44,8 +44,8 @@ describe('the token of a lease that ended', () => {
     for (const method of ['CacheService/GetCacheEntryDownloadURL', 'ArtifactService/ListArtifacts'] as const) {
       await assert.rejects(results(nimbus, lease.token, method, { key: 'x', version }), /: 401 /);
     }
-    // The URL it was given still takes bytes; nobody can make an entry of them any more.
-    assert.equal((await fetch(created.signed_upload_url, { method: 'PUT', body: 'late' })).status, 201);
+    // The URL it was given takes no more bytes soon, and nobody can make an entry of those it took.
+    await until('the upload to be given up', async () => (await fetch(created.signed_upload_url, { method: 'PUT', body: 'late' })).status !== 201, 30);
     await assert.rejects(results(nimbus, lease.token, 'CacheService/FinalizeCacheEntryUpload', { key: 'late', version, size_bytes: '4' }), /: 401 /);
     assert.deepEqual((await nimbus.get('/api/v1/caches?org=acme&key=late')).json.items, []);
   });

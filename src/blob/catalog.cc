@@ -236,15 +236,33 @@ Result<std::vector<OrgUsage>> all_org_usage_in(db::Transaction& tx) {
   return all;
 }
 
-Result<std::vector<RepoUsage>> repos_usage_in(db::Transaction& tx, std::string_view org, Use use) {
-  std::vector<RepoUsage> all;
-  const auto rows =
-      TRY(tx.query("SELECT repo, bytes, blobs FROM blob_repo_usage WHERE org = $1 AND purpose = $2 "
-                   "ORDER BY repo",
-                   to_lower(org), to_string(use)));
-  all.reserve(rows.size());
-  for (const db::Row& row : rows) all.push_back({row.text(0), {row.integer(1), row.integer(2)}});
+Result<std::vector<OrgUsage>> usage_of_orgs_in(db::Transaction& tx,
+                                               const std::optional<std::string>& org, Use use) {
+  if (org) return std::vector<OrgUsage>{{to_lower(*org), use, TRY(org_usage_in(tx, *org, use))}};
+  std::vector<OrgUsage> all = TRY(all_org_usage_in(tx));
+  std::erase_if(all, [use](const OrgUsage& one) { return one.use != use; });
   return all;
+}
+
+Result<std::vector<RepoOfOrgUsage>> repo_usage_page_in(db::Transaction& tx,
+                                                       const RepoUsageQuery& query) {
+  static const std::string kOfAll =
+      "SELECT org, repo, bytes, blobs FROM blob_repo_usage WHERE purpose = $1 AND "
+      "(org, repo) > ($2, $3) ORDER BY org, repo LIMIT $4";
+  static const std::string kOfOrg =
+      "SELECT org, repo, bytes, blobs FROM blob_repo_usage WHERE org = $1 AND purpose = $2 AND "
+      "($1, repo) > ($3, $4) ORDER BY repo LIMIT $5";
+  const std::string_view purpose = to_string(query.use);
+  const auto rows =
+      TRY(query.org ? tx.query(kOfOrg, *query.org, purpose, query.after_org, query.after_repo,
+                               query.limit)
+                    : tx.query(kOfAll, purpose, query.after_org, query.after_repo, query.limit));
+  std::vector<RepoOfOrgUsage> page;
+  page.reserve(rows.size());
+  for (const db::Row& row : rows) {
+    page.push_back({row.text(0), row.text(1), {row.integer(2), row.integer(3)}});
+  }
+  return page;
 }
 
 Result<std::vector<BlobInfo>> garbage_in(db::Transaction& tx, Time before, int limit) {

@@ -67,11 +67,24 @@ struct OrgUsage {
   Usage usage;
 };
 Result<std::vector<OrgUsage>> all_org_usage_in(db::Transaction& tx);
-struct RepoUsage {
+// The one org's, also when it stores nothing; without an org, of all that store something.
+Result<std::vector<OrgUsage>> usage_of_orgs_in(db::Transaction& tx,
+                                               const std::optional<std::string>& org, Use use);
+struct RepoOfOrgUsage {
+  std::string org;   // in lower case
   std::string repo;  // in lower case
   Usage usage;
 };
-Result<std::vector<RepoUsage>> repos_usage_in(db::Transaction& tx, std::string_view org, Use use);
+// Up to `limit` after (after_org, after_repo), in that order.
+struct RepoUsageQuery {
+  std::optional<std::string> org;  // in lower case; nullopt: every org's
+  Use use = Use::cache;
+  std::string after_org;
+  std::string after_repo;
+  int limit = 100;
+};
+Result<std::vector<RepoOfOrgUsage>> repo_usage_page_in(db::Transaction& tx,
+                                                       const RepoUsageQuery& query);
 
 // --- For the collector and the scrubber.
 

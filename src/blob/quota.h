@@ -95,6 +95,10 @@ class QuotaBook {
   // Called regularly, so that writers seldom wait for it.
   Task<Result<int64_t>> trim();
   int64_t reserved_bytes() const;
+  // What holds for the org now. On a database thread.
+  Result<QuotaLimits> limits_in(db::Transaction& tx, const std::string& org, Use use) const {
+    return options_.limits(tx, org, use);
+  }
 
  private:
   struct Room {

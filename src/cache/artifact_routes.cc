@@ -9,6 +9,7 @@ namespace nimbus::cache {
 namespace {
 
 constexpr int kPurgedAtOnce = 500;
+constexpr Duration kDownloadUrlLife = std::chrono::minutes(10);
 
 ArtifactFilter read_filter(const net::Request& request, const access::Caller& caller) {
   ArtifactFilter filter;
@@ -39,6 +40,7 @@ std::string artifact_json(const Artifact& artifact) {
 
 void ArtifactRoutes::add_to(net::Router& router) {
   router.get("/api/v1/artifacts", [this](net::Request& r) { return list(r); });
+  router.get("/api/v1/artifacts/{id}/content", [this](net::Request& r) { return content(r); });
   router.del("/api/v1/artifacts", [this](net::Request& r) { return purge(r); });
   router.del("/api/v1/artifacts/{id}", [this](net::Request& r) { return remove(r); });
 }
@@ -60,6 +62,29 @@ Task<net::Response> ArtifactRoutes::list(net::Request& request) {
   if (!found) co_return net::problem(found.error());
   co_return net::page_of(std::move(*found), page->limit, artifact_json,
                          [](const Artifact& artifact) { return std::to_string(artifact.id); });
+}
+
+// To a signed URL, which a browser follows by itself.
+Task<net::Response> ArtifactRoutes::content(net::Request& request) {
+  const auto caller =
+      co_await core_.parts.authenticator.require_operator(request, access::Role::viewer);
+  if (!caller) co_return access::refusal(caller.error());
+  const auto id = parse_number(request.parameter("id"), "the artifact's id is not a number");
+  if (!id) co_return net::problem(id.error());
+  std::function<Result<bool>(db::Transaction&)> work =
+      [id = *id, orgs = caller->orgs](db::Transaction& tx) -> Result<bool> {
+    const auto artifact = TRY(read_artifact_in(tx, id));
+    if (!artifact) return fail(Code::not_found, "no such artifact");
+    TRY(orgs.require(artifact->place.org, "artifact"));
+    return true;
+  };
+  const auto allowed = co_await core_.parts.database.read<bool>(std::move(work));
+  if (!allowed) co_return net::problem(allowed.error());
+  net::Response response = net::Response::empty(302);
+  response.headers.set("Location", core_.signer.sign("artifact", std::to_string(*id),
+                                                     core_.now() + kDownloadUrlLife));
+  response.headers.set("Cache-Control", "no-store");
+  co_return response;
 }
 
 Task<Result<Removed>> ArtifactRoutes::remove_all(ArtifactFilter filter) {

@@ -1,5 +1,5 @@
-// Artifacts as operators see them, whatever run made them: the list, and removal. Jobs have their
-// own way to the artifacts of their own run (artifact_service.h).
+// Artifacts as operators see them, whatever run made them: the list, download and removal. Jobs
+// have their own way to the artifacts of their own run (artifact_service.h).
 //
 // Threads: the loop's.
 #pragma once
@@ -18,6 +18,7 @@ class ArtifactRoutes {
 
  private:
   Task<net::Response> list(net::Request& request);
+  Task<net::Response> content(net::Request& request);
   Task<net::Response> purge(net::Request& request);
   Task<net::Response> remove(net::Request& request);
   Task<Result<Removed>> remove_all(ArtifactFilter filter);

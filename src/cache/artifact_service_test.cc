@@ -187,3 +187,19 @@ TEST_CASE_FIXTURE(Artifacts, "operators remove artifacts of their org and of no 
   CHECK_EQ(listed(job()), 1);
   CHECK_EQ(usage("acme"), 1);
 }
+
+TEST_CASE_FIXTURE(Artifacts, "operators download artifacts of their org and of no other") {
+  CHECK_EQ(upload(job(), "a", "bytes").status, 200);
+  const std::string viewer = token(access::Role::viewer, "acme");
+  const auto list = call("GET", "/api/v1/artifacts", viewer).json();
+  const std::string content = "/api/v1/artifacts/" +
+                              std::to_string(list.at("items").at(0).at("id").as_int64()) +
+                              "/content";
+  const Reply there = call("GET", content, viewer);
+  CHECK_EQ(there.status, 302);
+  CHECK_EQ(call("GET", std::string(*there.headers.find("Location")), "").body, "bytes");
+  CHECK_EQ(call("GET", content, token(access::Role::admin, "evil")).status, 404);
+  CHECK_EQ(call("GET", "/api/v1/artifacts/99/content", viewer).status, 404);
+  CHECK_EQ(call("GET", "/api/v1/artifacts/x/content", viewer).status, 400);
+  CHECK_EQ(call("GET", content, "").status, 401);
+}

@@ -10,6 +10,7 @@
 #include "access/access_fixture.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "blob/catalog.h"
 #include "blob/disk_store.h"
 #include "cache/cache.h"

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "blob/catalog.h"
+#include "cache/entry_row.h"
 
 namespace nimbus::cache {
 namespace {
@@ -12,47 +13,15 @@ namespace {
 using db::Parameter;
 using db::Row;
 
-constexpr std::string_view kColumns =
-    "id, org, repo, kind, scope, version, key, digest, size, created_us, used_us, writer, "
-    "writer_ref, writer_event, writer_trust";
 constexpr std::string_view kInPlace =
     "org = $1 AND repo = $2 AND kind = $3 AND scope = $4 AND version = $5";
 // Above every key that starts with the text before it.
 constexpr std::string_view kHighest = "\U0010FFFF";
 constexpr int kFirstLook = 64;  // rows
 
-Result<Entry> entry_of(const Row& row) {
-  Entry entry;
-  entry.id = row.integer(0);
-  entry.place.org = row.text(1);
-  entry.place.repo = row.text(2);
-  const auto kind = find_kind(row.text(3));
-  if (!kind) return fail(Code::corrupt, "a cache entry has the unknown kind " + row.text(3));
-  entry.place.kind = *kind;
-  entry.place.scope = row.text(4);
-  entry.place.version = row.text(5);
-  entry.key = row.text(6);
-  entry.blob = {TRY(blob::parse_digest(row.text(7))), row.integer(8)};
-  entry.created_at = row.time(9);
-  entry.used_at = row.time(10);
-  entry.writer = {row.text(11), row.text(12), row.text(13), row.text(14)};
-  return entry;
-}
-
 Result<std::optional<Entry>> entry_or_none(const std::optional<Row>& row) {
   if (!row) return std::nullopt;
   return TRY(entry_of(*row));
-}
-
-Result<std::vector<Entry>> entries_of(const db::Rows& rows) {
-  std::vector<Entry> entries;
-  entries.reserve(rows.size());
-  for (const Row& row : rows) entries.push_back(TRY(entry_of(row)));
-  return entries;
-}
-
-std::string select(std::string_view rest) {
-  return "SELECT " + std::string(kColumns) + " FROM cache_entries " + std::string(rest);
 }
 
 blob::Hold hold_of(const Place& place, int64_t id) {
@@ -63,7 +32,8 @@ blob::Hold hold_of(const Place& place, int64_t id) {
 
 Result<std::optional<Entry>> find_entry_in(db::Transaction& tx, const Place& place,
                                            std::string_view key) {
-  static const std::string kSql = select("WHERE " + std::string(kInPlace) + " AND key = $6");
+  static const std::string kSql =
+      select_entries("WHERE " + std::string(kInPlace) + " AND key = $6");
   return entry_or_none(TRY(tx.find(kSql, place.org, place.repo, to_string(place.kind), place.scope,
                                    place.version, key)));
 }
@@ -95,7 +65,7 @@ Result<std::optional<Entry>> find_newest_in(db::Transaction& tx, const Place& pl
 }
 
 Result<std::optional<Entry>> read_entry_in(db::Transaction& tx, int64_t id) {
-  static const std::string kSql = select("WHERE id = $1");
+  static const std::string kSql = select_entries("WHERE id = $1");
   return entry_or_none(TRY(tx.find(kSql, id)));
 }
 
@@ -155,15 +125,15 @@ Result<void> note_uses_in(db::Transaction& tx, const std::vector<Use>& uses) {
 
 Result<std::vector<Entry>> least_used_in(db::Transaction& tx, const std::string& org,
                                          const std::string& repo, int limit) {
-  static const std::string kOfOrg = select("WHERE org = $1 ORDER BY used_us LIMIT $2");
+  static const std::string kOfOrg = select_entries("WHERE org = $1 ORDER BY used_us LIMIT $2");
   static const std::string kOfRepo =
-      select("WHERE org = $1 AND repo = $2 ORDER BY used_us LIMIT $3");
+      select_entries("WHERE org = $1 AND repo = $2 ORDER BY used_us LIMIT $3");
   if (repo.empty()) return entries_of(TRY(tx.query(kOfOrg, org, limit)));
   return entries_of(TRY(tx.query(kOfRepo, org, repo, limit)));
 }
 
 Result<std::vector<Entry>> idle_entries_in(db::Transaction& tx, Time before, int limit) {
-  static const std::string kSql = select("WHERE used_us < $1 ORDER BY used_us LIMIT $2");
+  static const std::string kSql = select_entries("WHERE used_us < $1 ORDER BY used_us LIMIT $2");
   return entries_of(TRY(tx.query(kSql, before, limit)));
 }
 
@@ -201,23 +171,27 @@ struct Conditions {
 };
 
 Result<std::vector<Entry>> list(db::Transaction& tx, const EntryFilter& filter,
-                                std::string_view more) {
+                                std::string_view index, std::string_view more) {
   Conditions conditions(filter);
   conditions.parameters.emplace_back(filter.limit);
-  const std::string sql = select(conditions.sql + std::string(more) + " ORDER BY id DESC LIMIT $" +
-                                 std::to_string(conditions.parameters.size()));
+  const std::string sql =
+      select_entries(std::string(index) + conditions.sql + std::string(more) +
+                     " ORDER BY id DESC LIMIT $" + std::to_string(conditions.parameters.size()));
   return entries_of(TRY(tx.query_with(sql, conditions.parameters)));
 }
 
 }  // namespace
 
 Result<std::vector<Entry>> list_entries_in(db::Transaction& tx, const EntryFilter& filter) {
-  return list(tx, filter, "");
+  // Of one scope: never a walk through the others'.
+  const bool of_scope = filter.orgs.single() && filter.repo && filter.kind && filter.scope;
+  return list(tx, filter, of_scope ? "INDEXED BY cache_entries_by_age " : "", "");
 }
 
 Result<std::vector<Entry>> audit_entries_in(db::Transaction& tx, const EntryFilter& filter) {
-  // Everybody reads the shared scope and the branches; nobody but its own jobs an isolated one.
-  return list(tx, filter,
+  // Everybody reads the shared scope and the branches; nobody but its own jobs an isolated one. The
+  // findings have an index of their own, so that an audit of many entries costs no more.
+  return list(tx, filter, "INDEXED BY cache_entries_misplaced ",
               " AND writer_trust NOT IN ('branch', 'native', 'operator') AND "
               "(scope = 'refs/nimbus/shared' OR (scope NOT LIKE 'refs/pull/%' AND "
               "scope NOT LIKE 'refs/nimbus/%'))");

@@ -15,9 +15,10 @@ class ListRoutes {
   void add_to(net::Router& router);
 
  private:
-  using Find = Result<std::vector<Entry>> (*)(db::Transaction&, const EntryFilter&);
-  Task<net::Response> list(net::Request& request, Find find);
+  Task<net::Response> list(net::Request& request);
+  Task<net::Response> audit(net::Request& request);
   Task<net::Response> usage(net::Request& request);
+  Task<net::Response> org_usage(net::Request& request);
   Task<net::Response> purge(net::Request& request);
   Task<net::Response> remove(net::Request& request);
 

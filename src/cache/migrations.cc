@@ -56,13 +56,30 @@ constexpr std::string_view kArtifactsByOrg = R"sql(
 CREATE INDEX cache_artifacts_by_org ON cache_artifacts (org, id);
 )sql";
 
+// For the operators' list in every order (id, last use, size), of an org, a repo or everything; and
+// for the audit, whose findings are the rows of an index of their own: its condition is that of
+// audit_entries_in, word for word.
+constexpr std::string_view kLists = R"sql(
+CREATE INDEX cache_entries_of_org ON cache_entries (org, id);
+CREATE INDEX cache_entries_of_repo ON cache_entries (org, repo, id);
+CREATE INDEX cache_entries_of_repo_by_use ON cache_entries (org, repo, used_us, id);
+CREATE INDEX cache_entries_by_size ON cache_entries (size, id);
+CREATE INDEX cache_entries_of_org_by_size ON cache_entries (org, size, id);
+CREATE INDEX cache_entries_of_repo_by_size ON cache_entries (org, repo, size, id);
+CREATE INDEX cache_entries_misplaced ON cache_entries (id)
+  WHERE writer_trust NOT IN ('branch', 'native', 'operator') AND
+  (scope = 'refs/nimbus/shared' OR
+   (scope NOT LIKE 'refs/pull/%' AND scope NOT LIKE 'refs/nimbus/%'));
+)sql";
+
 }  // namespace
 
 const db::MigrationSet& cache_migrations() {
-  static constexpr std::array<db::Migration, 3> kMigrations = {
+  static constexpr std::array<db::Migration, 4> kMigrations = {
       db::Migration{1, "cache entries", kEntries},
       db::Migration{2, "artifacts", kArtifacts},
       db::Migration{3, "artifacts by org", kArtifactsByOrg},
+      db::Migration{4, "lists of entries in every order", kLists},
   };
   static constexpr db::MigrationSet kSet{"cache", kMigrations};
   return kSet;

@@ -127,6 +127,10 @@ TEST_CASE_FIXTURE(Scopes,
   CHECK_EQ(
       call("GET", "/api/v1/caches/usage?org=acme", operator_).json().at("items").as_array().size(),
       0);
+  for (const char* list : {"caches?sort=largest&org=acme", "caches/org-usage?org=acme"}) {
+    CHECK_EQ(call("GET", std::string("/api/v1/") + list, operator_).json().at("items").as_array(),
+             boost::json::array());
+  }
   CHECK_EQ(call("DELETE", "/api/v1/caches?org=acme", operator_).status, 404);
   CHECK_EQ(restore(branch("main"), "key"), "secret");
   CHECK_EQ(call("GET", "/cache/plain", branch("main")).body, "secret");
@@ -161,6 +165,7 @@ TEST_CASE_FIXTURE(Scopes, "credentials of other kinds open nothing") {
       {"PUT", "/cas/key"},
       {"GET", "/api/v1/caches"},
       {"GET", "/api/v1/caches/usage"},
+      {"GET", "/api/v1/caches/org-usage"},
       {"GET", "/api/v1/caches/audit"},
       {"DELETE", "/api/v1/caches?org=acme"},
       {"DELETE", "/api/v1/caches/1"},
@@ -219,6 +224,7 @@ TEST_CASE_FIXTURE(CacheFixture, "the lists' answers are as described") {
   };
   CHECK_EQ(faults("/api/v1/caches", "CacheEntryList"), std::vector<std::string>{});
   CHECK_EQ(faults("/api/v1/caches/usage", "CacheUsageList"), std::vector<std::string>{});
+  CHECK_EQ(faults("/api/v1/caches/org-usage", "CacheOrgUsageList"), std::vector<std::string>{});
   const Reply purged =
       call("DELETE", "/api/v1/caches?org=acme", token(access::Role::operator_, "acme"));
   CHECK_EQ(api::schema_faults("CachePurge", purged.json()), std::vector<std::string>{});

@@ -19,6 +19,9 @@ const Option kKeyOption = {"--key", "PREFIX", "Only keys that start with this"};
 const Option kKindOption = {"--kind", "KIND",     "Only `actions` or `plain` entries", false, "",
                             nullptr,  entry_kinds};
 
+const Option kSortOption = {"--sort", "ORDER",
+                            "newest (default), oldest, used, unused, largest or smallest"};
+
 std::string writer_cell(const json::object& object) {
   const auto* writer = object.if_contains("writer");
   if (writer == nullptr || !writer->is_object()) return "-";
@@ -61,6 +64,7 @@ std::string filter_of(const Arguments& arguments) {
                    {"ref", arguments.find("--ref")},
                    {"key", arguments.find("--key")},
                    {"kind", arguments.find("--kind")},
+                   {"sort", arguments.find("--sort")},
                    {"limit", arguments.find("--limit")},
                    {"cursor", arguments.find("--cursor")}});
 }
@@ -73,7 +77,10 @@ Result<int> list(ApiClient& api, const Arguments& arguments) {
 
 Result<int> usage(ApiClient& api, const Arguments& arguments) {
   const auto page =
-      TRY(api.call("GET", "/api/v1/caches/usage" + query_of({{"org", arguments.find("--org")}}),
+      TRY(api.call("GET",
+                   "/api/v1/caches/usage" + query_of({{"org", arguments.find("--org")},
+                                                      {"limit", arguments.find("--limit")},
+                                                      {"cursor", arguments.find("--cursor")}}),
                    "reading what caches use"));
   return print_page(page, arguments.has("--json"), usage_table);
 }
@@ -115,19 +122,21 @@ std::vector<Command> cache_commands() {
   std::vector<Option> pages = filters;
   pages.push_back(kLimitOption);
   pages.push_back(kCursorOption);
+  std::vector<Option> lists = pages;
+  lists.push_back(kSortOption);
   return {
       {.noun = "cache",
        .verb = "list",
-       .summary = "List cache entries, newest first, and who wrote them",
-       .example = "nimbus cache list --org acme --repo app --key npm-",
-       .options = pages,
+       .summary = "List cache entries, and who wrote them",
+       .example = "nimbus cache list --org acme --repo app --key npm- --sort largest",
+       .options = lists,
        .talks_to_server = true,
        .run = command<list>},
       {.noun = "cache",
        .verb = "usage",
        .summary = "Show what caches and artifacts use, by repository",
        .example = "nimbus cache usage --org acme",
-       .options = {kOrgOption},
+       .options = {kOrgOption, kLimitOption, kCursorOption},
        .talks_to_server = true,
        .run = command<usage>},
       {.noun = "cache",

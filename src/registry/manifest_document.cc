@@ -18,9 +18,14 @@ bool is_distributable(std::string_view media_type) {
          media_type.find(".foreign.") == std::string_view::npos;
 }
 
+constexpr size_t kPlatformBytesMax = 100;
+// What a document may claim in all, so that sums of claims do not overflow.
+constexpr int64_t kContentBytesMax = int64_t{1} << 50;
+
 struct Descriptor {
   std::string media_type;
   std::string digest;
+  int64_t size = 0;
 };
 
 Result<Descriptor> read_descriptor(const json::object& object) {
@@ -28,15 +33,38 @@ Result<Descriptor> read_descriptor(const json::object& object) {
   descriptor.media_type = TRY(read_text(object, "mediaType"));
   descriptor.digest = TRY(read_text(object, "digest"));
   TRY(blob::parse_digest(descriptor.digest));
-  TRY(read_int(object, "size", 0));
+  descriptor.size = TRY(read_int(object, "size", 0));
   return descriptor;
+}
+
+void count_content(ManifestDocument& document, int64_t size) {
+  document.content_bytes =
+      std::min(document.content_bytes + std::min(size, kContentBytesMax), kContentBytesMax);
+}
+
+// "linux/arm64/v8" of a descriptor; "" when it says none, or nothing that a person could read.
+std::string platform_of(const json::object& descriptor) {
+  const json::value* platform = descriptor.if_contains("platform");
+  if (platform == nullptr || !platform->is_object()) return "";
+  std::string text;
+  for (const std::string_view field : {"os", "architecture", "variant"}) {
+    const json::value* part = platform->get_object().if_contains(field);
+    if (part == nullptr || !part->is_string() || part->get_string().empty()) continue;
+    if (!text.empty()) text += '/';
+    text += part->get_string();
+  }
+  const bool plain =
+      std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+  // BuildKit's attestations call themselves that.
+  if (!plain || text.size() > kPlatformBytesMax || text == "unknown/unknown") return "";
+  return text;
 }
 
 void add_unique(std::vector<std::string>& list, std::string digest) {
   if (std::find(list.begin(), list.end(), digest) == list.end()) list.push_back(std::move(digest));
 }
 
-Result<std::vector<Descriptor>> read_list(const json::object& object, std::string_view field) {
+Result<const json::array*> read_entries(const json::object& object, std::string_view field) {
   const json::array* list = TRY(find_array(object, field));
   if (list == nullptr) {
     return fail(Code::bad_request, "field '" + std::string(field) + "' is missing");
@@ -45,13 +73,10 @@ Result<std::vector<Descriptor>> read_list(const json::object& object, std::strin
     return fail(Code::bad_request, "field '" + std::string(field) + "' has over " +
                                        std::to_string(kManifestEntriesMax) + " entries");
   }
-  std::vector<Descriptor> out;
-  out.reserve(list->size());
   for (const json::value& entry : *list) {
     if (!entry.is_object()) return fail(Code::bad_request, "a descriptor is not an object");
-    out.push_back(TRY_IN(field, read_descriptor(entry.get_object())));
   }
-  return out;
+  return list;
 }
 
 Result<std::string> judge_type(const json::object& object, std::string_view content_type) {
@@ -77,9 +102,13 @@ Result<void> read_image(const json::object& object, ManifestDocument& document) 
   if (config == nullptr) return fail(Code::bad_request, "field 'config' is missing");
   Descriptor described = TRY_IN("config", read_descriptor(*config));
   if (document.artifact_type.empty()) document.artifact_type = described.media_type;
+  count_content(document, described.size);
   add_unique(document.blobs, std::move(described.digest));
-  for (Descriptor& layer : TRY(read_list(object, "layers"))) {
-    if (is_distributable(layer.media_type)) add_unique(document.blobs, std::move(layer.digest));
+  for (const json::value& entry : *TRY(read_entries(object, "layers"))) {
+    Descriptor layer = TRY_IN("layers", read_descriptor(entry.get_object()));
+    if (!is_distributable(layer.media_type)) continue;
+    count_content(document, layer.size);
+    add_unique(document.blobs, std::move(layer.digest));
   }
   return {};
 }
@@ -88,7 +117,11 @@ Result<void> read_index(const json::object& object, ManifestDocument& document) 
   if (object.contains("layers") || object.contains("config")) {
     return fail(Code::bad_request, "an image index must not have the fields 'layers' or 'config'");
   }
-  for (Descriptor& child : TRY(read_list(object, "manifests"))) {
+  for (const json::value& entry : *TRY(read_entries(object, "manifests"))) {
+    Descriptor child = TRY_IN("manifests", read_descriptor(entry.get_object()));
+    if (!is_manifest_type(child.media_type)) count_content(document, child.size);
+    std::string platform = platform_of(entry.get_object());
+    if (!platform.empty()) document.platforms.emplace(child.digest, std::move(platform));
     add_unique(document.children, std::move(child.digest));
   }
   return {};

@@ -8,6 +8,8 @@
 // Threads: pure functions.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +33,9 @@ struct ManifestDocument {
   std::string subject;                // digest, or ""
   std::vector<std::string> blobs;     // that must be in the repository: config and layers
   std::vector<std::string> children;  // an index's entries: manifests, or blobs of a build cache
-  std::string annotations;            // a JSON object, or ""
+  std::map<std::string, std::string> platforms;  // of children that name one: "linux/arm64/v8"
+  int64_t content_bytes = 0;  // of what it names and is no manifest, by its own word
+  std::string annotations;    // a JSON object, or ""
 };
 
 bool is_manifest_type(std::string_view media_type);

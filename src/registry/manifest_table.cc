@@ -40,10 +40,12 @@ Result<void> add_references(db::Transaction& tx, int64_t repository, const Manif
   const std::string digest = to_string(push.info.digest);
   for (const auto* list : {&push.document.blobs, &push.document.children}) {
     for (const std::string& target : *list) {
-      TRY(tx.run(
-          "INSERT INTO registry_references (repository, manifest, target) VALUES ($1, $2, $3) "
-          "ON CONFLICT (repository, manifest, target) DO NOTHING",
-          repository, digest, target));
+      const auto platform = push.document.platforms.find(target);
+      TRY(
+          tx.run("INSERT INTO registry_references (repository, manifest, target, platform) "
+                 "VALUES ($1, $2, $3, $4) ON CONFLICT (repository, manifest, target) DO NOTHING",
+                 repository, digest, target,
+                 platform == push.document.platforms.end() ? std::string() : platform->second));
     }
   }
   return {};
@@ -67,11 +69,11 @@ Result<std::vector<std::string>> put_manifest(db::Transaction& tx, const Manifes
   // The same bytes may be pushed again as another media type only if they do not name their own.
   TRY(
       tx.run("INSERT INTO registry_manifests (repository, digest, media_type, artifact_type, "
-             "subject, annotations, size, pushed_us) "
-             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (repository, digest) DO "
+             "subject, annotations, size, content_bytes, pushed_us) "
+             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (repository, digest) DO "
              "UPDATE SET media_type = excluded.media_type, pushed_us = excluded.pushed_us",
              repository, digest, document.media_type, document.artifact_type, subject,
-             document.annotations, push.info.size, now));
+             document.annotations, push.info.size, document.content_bytes, now));
   TRY(blob::hold_in(tx, hold_of(push.repository, kManifestHolder), push.info, now));
   TRY(add_references(tx, repository, push));
   for (const std::string& tag : push.tags) {

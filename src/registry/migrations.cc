@@ -5,7 +5,7 @@
 namespace nimbus::registry {
 namespace {
 
-constexpr std::array<db::Migration, 1> kMigrations = {{
+constexpr std::array<db::Migration, 2> kMigrations = {{
     {1, "repositories", R"(
 CREATE TABLE registry_repositories (
   id INTEGER PRIMARY KEY,
@@ -61,6 +61,19 @@ CREATE TABLE registry_uploads (
   started_us BIGINT NOT NULL
 );
 CREATE INDEX registry_uploads_by_org ON registry_uploads (org);
+)"},
+    // Lists of what a repository holds, newest push first. `content_bytes` is what a manifest names
+    // besides other manifests; of those that are there already it is what the repository has.
+    {2, "lists of tags and manifests", R"(
+ALTER TABLE registry_references ADD COLUMN platform TEXT NOT NULL DEFAULT '';
+ALTER TABLE registry_manifests ADD COLUMN content_bytes BIGINT NOT NULL DEFAULT 0;
+UPDATE registry_manifests SET content_bytes = COALESCE(
+  (SELECT sum(b.size) FROM registry_references f
+   JOIN registry_blobs b ON b.repository = f.repository AND b.digest = f.target
+   WHERE f.repository = registry_manifests.repository AND f.manifest = registry_manifests.digest),
+  0);
+CREATE INDEX registry_tags_by_push ON registry_tags (repository, pushed_us, name);
+CREATE INDEX registry_manifests_by_push ON registry_manifests (repository, pushed_us, digest);
 )"},
 }};
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "registry/collector.h"
+#include "registry/content_routes.h"
 #include "registry/core.h"
 #include "registry/front.h"
 #include "registry/repository_routes.h"
@@ -48,7 +49,8 @@ struct Registry::State {
         mirror(core, manifests, parts.metrics),
         collector(core, uploads, parts.metrics),
         front(core, uploads, manifests, mirror),
-        repositories(core) {}
+        repositories(core),
+        contents(core) {}
 
   Core core;
   UploadRequests uploads;
@@ -57,6 +59,7 @@ struct Registry::State {
   Collector collector;
   Front front;
   RepositoryRoutes repositories;
+  ContentRoutes contents;
 };
 
 Registry::Registry(Parts parts, Options options)
@@ -77,6 +80,7 @@ Registry::~Registry() = default;
 void Registry::add_routes(net::Router& router) {
   state_->front.add_to(router);
   state_->repositories.add_to(router);
+  state_->contents.add_to(router);
 }
 
 void Registry::start() { state_->core.loop.spawn(state_->collector.run(), "registry sweep"); }

@@ -3,11 +3,13 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "api/json_text.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "blob/catalog.h"
 #include "registry/manifest_table.h"
 #include "registry/names.h"
+#include "registry/repository_row.h"
 #include "registry/sweep.h"
 #include "registry/tables.h"
 #include "registry/visit.h"
@@ -22,10 +24,6 @@ using access::Role;
 constexpr int64_t kPageDefault = 100;
 constexpr int64_t kPageMax = 1000;
 
-json::value time_or_null(const std::optional<Time>& time) {
-  return time ? json::value(to_rfc3339(*time)) : json::value(nullptr);
-}
-
 Result<int64_t> read_limit(const net::Request& request) {
   const auto text = request.find_query("limit");
   int64_t limit = kPageDefault;
@@ -37,46 +35,17 @@ Result<int64_t> read_limit(const net::Request& request) {
   return limit;
 }
 
-struct Listing {
-  std::vector<std::string> names;
-  std::vector<std::string> items;  // JSON texts
-};
-
-Result<std::string> show(db::Transaction& tx, const db::Row& row) {
-  const std::string& name = row.text(1);
-  const auto count = [&](std::string_view table) -> Result<int64_t> {
-    const auto found = TRY(tx.find(
-        "SELECT count(*) FROM " + std::string(table) + " WHERE repository = $1", row.integer(0)));
-    return found->integer(0);
+std::string usage_json(const blob::OrgUsage& one, const blob::QuotaLimits& limits) {
+  const auto limit = [](int64_t bytes) {
+    return bytes == 0 ? std::optional<int64_t>() : std::optional(bytes);
   };
-  const auto usage =
-      TRY(blob::repo_usage_in(tx, org_of(name), name_in_org(name), blob::Use::registry));
-  return json::serialize(json::object{{"repository", name},
-                                      {"org", std::string(org_of(name))},
-                                      {"tags", TRY(count("registry_tags"))},
-                                      {"manifests", TRY(count("registry_manifests"))},
-                                      {"blobs", usage.blobs},
-                                      {"bytes", usage.bytes},
-                                      {"created_at", to_rfc3339(row.time(2))},
-                                      {"pushed_at", time_or_null(row.find_time(3))},
-                                      {"pulled_at", time_or_null(row.find_time(4))}});
-}
-
-Result<Listing> list_in(db::Transaction& tx, const OrgScope& orgs, std::string_view after,
-                        int64_t limit) {
-  const OrgScope::Filter filter = orgs.filter("org", 2);
-  const std::string sql =
-      "SELECT id, name, created_us, pushed_us, pulled_us FROM registry_repositories "
-      "WHERE name > $1 AND " +
-      filter.sql + " ORDER BY name LIMIT " + std::to_string(limit);
-  const db::Rows rows =
-      TRY(filter.parameter ? tx.query(sql, after, *filter.parameter) : tx.query(sql, after));
-  Listing listing;
-  for (const db::Row& row : rows) {
-    listing.names.push_back(row.text(1));
-    listing.items.push_back(TRY(show(tx, row)));
-  }
-  return listing;
+  return api::JsonText()
+      .text("org", one.org)
+      .integer("bytes", one.usage.bytes)
+      .integer("blobs", one.usage.blobs)
+      .integer("bytes_max", limit(limits.org_bytes_max))
+      .integer("repository_bytes_max", limit(limits.repo_bytes_max))
+      .finish();
 }
 
 net::Response list_answer(const std::vector<std::string>& items,
@@ -127,10 +96,10 @@ Task<net::Response> RepositoryRoutes::list(net::Request& request) {
   if (!limit) co_return net::problem(limit.error());
   const OrgScope orgs = caller->orgs.narrow(request.find_query("org"));
   const std::string cursor(request.find_query("cursor").value_or(""));
-  Work<Listing> work = [orgs, cursor, rows = *limit + 1](db::Transaction& tx) {
-    return list_in(tx, orgs, cursor, rows);
+  Work<RepositoryListing> work = [orgs, cursor, rows = *limit + 1](db::Transaction& tx) {
+    return list_repositories(tx, orgs, cursor, rows);
   };
-  auto listing = co_await core_.database.read<Listing>(std::move(work));
+  auto listing = co_await core_.database.read<RepositoryListing>(std::move(work));
   if (!listing) co_return net::problem(listing.error());
   std::optional<std::string> next;
   if (listing->names.size() > static_cast<size_t>(*limit)) {
@@ -144,18 +113,19 @@ Task<net::Response> RepositoryRoutes::usage(net::Request& request) {
   const auto caller = co_await core_.authenticator.require_operator(request, Role::viewer);
   if (!caller) co_return access::refusal(caller.error());
   const OrgScope orgs = caller->orgs.narrow(request.find_query("org"));
-  Work<std::vector<blob::OrgUsage>> work = [](db::Transaction& tx) {
-    return blob::all_org_usage_in(tx);
+  using Items = std::vector<std::string>;
+  Work<Items> work = [orgs, &quota = core_.quota](db::Transaction& tx) -> Result<Items> {
+    Items items;
+    for (const blob::OrgUsage& one :
+         TRY(blob::usage_of_orgs_in(tx, orgs.single(), blob::Use::registry))) {
+      if (!orgs.covers(one.org)) continue;
+      items.push_back(usage_json(one, TRY(quota.limits_in(tx, one.org, one.use))));
+    }
+    return items;
   };
-  const auto all = co_await core_.database.read<std::vector<blob::OrgUsage>>(std::move(work));
-  if (!all) co_return net::problem(all.error());
-  std::vector<std::string> items;
-  for (const blob::OrgUsage& one : *all) {
-    if (one.use != blob::Use::registry || !orgs.covers(one.org)) continue;
-    items.push_back(json::serialize(
-        json::object{{"org", one.org}, {"bytes", one.usage.bytes}, {"blobs", one.usage.blobs}}));
-  }
-  co_return list_answer(items, std::nullopt);
+  const auto items = co_await core_.database.read<Items>(std::move(work));
+  if (!items) co_return net::problem(items.error());
+  co_return list_answer(*items, std::nullopt);
 }
 
 Task<net::Response> RepositoryRoutes::purge(net::Request& request) {

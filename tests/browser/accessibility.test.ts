@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { skip } from './server.ts';
 import { useSuite } from './suite.ts';
+import { Images } from './uploads.ts';
 
 const suite = useSuite();
 
@@ -51,7 +52,10 @@ for (const colorScheme of ['light', 'dark'] as const) {
       `${esc}7minverse${esc}0m`,
       ...colors,
     );
+    await execution.cache('npm-linux-1', 1_000_000);
+    await execution.artifact('coverage', Buffer.from('PK'));
     await execution.finish('failed', { exit_code: 1, reason: 'exit code 1' });
+    await new Images(suite.server, 'acme/app').pushIndex('1.0', ['amd64', 'arm64']);
     const { page, close } = await suite.open('/jobs', { colorScheme });
     const problems: string[] = [];
     const check = async (path: string, shown: string) => {
@@ -65,6 +69,14 @@ for (const colorScheme of ['light', 'dark'] as const) {
     problems.push(...(await findings(page)));
     await check('/agents', 'played-agent');
     await check('/evals', 'No eval results yet');
+    await check('/cache', 'npm-linux-1');
+    await page.getByRole('button', { name: 'npm-linux-1', exact: true }).click();
+    problems.push(...(await findings(page)));
+    await check('/registry', 'acme/app');
+    await check('/registry/acme/app', 'linux/amd64');
+    await page.getByRole('button', { name: 'Delete the tag 1.0' }).click();
+    problems.push(...(await findings(page)));
+    await check('/registry/acme/app?tab=manifests', 'untagged');
     await check('/health', 'Database');
     await check('/nowhere', 'no such page');
     await page.getByRole('button', { name: 'Sign out' }).click();

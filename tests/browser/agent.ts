@@ -1,6 +1,8 @@
 // An agent played by the test over the real protocol: it takes jobs, writes their lines and ends them,
 // so that what the page shows is known to the line.
+import { randomBytes } from 'node:crypto';
 import type { Server } from './server.ts';
+import { upload, uploadArtifact } from './uploads.ts';
 import { waitFor } from './wait.ts';
 
 interface Assignment {
@@ -58,6 +60,16 @@ export class Execution {
       });
       await this.#server.call('POST', `/api/v1/jobs/${this.job}/logs`, batch.join(''), this.#token);
     }
+  }
+
+  // A file in the cache, as `curl -T` puts it from inside the job.
+  async cache(key: string, size: number): Promise<void> {
+    await upload(`${this.#server.url}/cache/${key}`, this.#token, randomBytes(size));
+  }
+
+  // An artifact, as @actions/artifact uploads it from inside the job.
+  async artifact(name: string, bytes: Buffer): Promise<void> {
+    await uploadArtifact(this.#server, this.#token, name, bytes);
   }
 
   // Eval results, as a suite sends them: spans over OTLP/HTTP.

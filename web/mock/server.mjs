@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { agentRoutes } from './agent_routes.mjs';
 import { serveFile } from './files.mjs';
 import { fillSample } from './sample.mjs';
+import { storageRoutes } from './storage_routes.mjs';
 import { isFinal, Store } from './store.mjs';
 
 const TOKENS = { nbt_admin: 'admin', nbt_operator: 'operator', nbt_viewer: 'viewer' };
@@ -66,6 +67,7 @@ export function makeMock({ store = new Store() } = {}) {
 
   const routes = {
     ...agentRoutes({ store, bodyOf, reply, Refusal, need }),
+    ...storageRoutes({ reply, Refusal, need }),
     'POST /api/v1/session': async (request, response) => {
       const { token } = JSON.parse(await bodyOf(request));
       const role = TOKENS[token];

@@ -16,6 +16,9 @@ import { SignIn } from './pages/SignIn.tsx';
 const Job = lazy(() => import('./pages/Job.tsx'));
 const Agents = lazy(() => import('./pages/Agents.tsx'));
 const Evals = lazy(() => import('./pages/Evals.tsx'));
+const Cache = lazy(() => import('./pages/Cache.tsx'));
+const Registry = lazy(() => import('./pages/Registry.tsx'));
+const Repository = lazy(() => import('./pages/Repository.tsx'));
 const Health = lazy(() => import('./pages/Health.tsx'));
 
 export function App() {
@@ -76,6 +79,9 @@ function Pages() {
       <Route path="/jobs/:id" element={<Job />} />
       <Route path="/agents" element={<Agents />} />
       <Route path="/evals" element={<Evals />} />
+      <Route path="/cache" element={<Cache />} />
+      <Route path="/registry" element={<Registry />} />
+      <Route path="/registry/*" element={<Repository />} />
       <Route path="/health" element={<Health />} />
       <Route path="*" element={<NotFound />} />
     </Routes>

@@ -48,10 +48,30 @@ export function memory(mebibytes: number): string {
     : `${count(mebibytes)} MiB`;
 }
 
-// refs/heads/main → main, refs/pull/12/merge → pull/12
+// 0 B · 512 B · 1.4 KiB · 12 MiB · 3.2 GiB
+export function bytes(value: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let unit = 0;
+  let left = value;
+  // 1023.6 KiB would be shown as 1024 KiB.
+  while (left >= 1023.5 && unit < units.length - 1) {
+    left /= 1024;
+    unit += 1;
+  }
+  const digits = unit > 0 && left < 9.95 ? 1 : 0;
+  return `${left.toFixed(digits).replace(/\.0$/, '')} ${units[unit]}`;
+}
+
+// sha256:0123456789ab…
+export function shortDigest(digest: string): string {
+  const colon = digest.indexOf(':') + 1;
+  return digest.length > colon + 12 ? `${digest.slice(0, colon + 12)}…` : digest;
+}
+
+// refs/heads/main → main, refs/pull/12/merge → pull/12, refs/nimbus/shared → shared
 export function shortRef(ref: string): string {
   return ref
-    .replace(/^refs\/(heads|tags)\//, '')
+    .replace(/^refs\/(heads|tags|nimbus)\//, '')
     .replace(/^refs\/(pull\/\d+)\/(merge|head)$/, '$1');
 }
 

@@ -500,6 +500,62 @@ export interface CacheUsage {
   entries: number;
 }
 
+export interface CacheOrgUsage {
+  org: string;
+  size_bytes: number;
+  blobs: number;
+  /** The org's quota; null: none. */
+  size_bytes_max: number | null;
+  /** Each repository's quota; null: none. */
+  repo_size_bytes_max: number | null;
+}
+
+export interface CacheOrgUsageList {
+  items: CacheOrgUsage[];
+  next_cursor: string | null;
+}
+
+export interface RepositoryTag {
+  tag: string;
+  digest: string;
+  media_type: string;
+  /** Empty: none. */
+  artifact_type: string;
+  /** As an index names them: an index's own, or the one it has this manifest for. Empty where no index says. */
+  platforms: string[];
+  /** The manifest and all that it leads to. */
+  bytes: number;
+  pushed_at: string;
+  pulled_at: string | null;
+}
+
+export interface RepositoryTagList {
+  items: RepositoryTag[];
+  next_cursor: string | null;
+}
+
+export interface RepositoryManifest {
+  digest: string;
+  media_type: string;
+  /** Empty: none. */
+  artifact_type: string;
+  /** As an index names them: an index's own, or the one it has this manifest for. Empty where no index says. */
+  platforms: string[];
+  /** The manifest and all that it leads to. */
+  bytes: number;
+  pushed_at: string;
+  pulled_at: string | null;
+  /** That point to it, at most 20. */
+  tags: string[];
+  /** The digest of the manifest that it describes. */
+  subject: string | null;
+}
+
+export interface RepositoryManifestList {
+  items: RepositoryManifest[];
+  next_cursor: string | null;
+}
+
 export interface CachePurge {
   deleted: number;
   size_bytes: number;
@@ -514,6 +570,10 @@ export interface RepositoryUsage {
   org: string;
   bytes: number;
   blobs: number;
+  /** The org's quota; null: none. */
+  bytes_max: number | null;
+  /** Each repository's quota; null: none. */
+  repository_bytes_max: number | null;
 }
 
 export interface RepositoryUsageList {

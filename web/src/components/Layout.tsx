@@ -14,6 +14,8 @@ import { ThemeButton } from './ThemeButton.tsx';
 const PAGES = [
   ['/jobs', 'Jobs'],
   ['/evals', 'Evals'],
+  ['/cache', 'Cache'],
+  ['/registry', 'Registry'],
   ['/agents', 'Agents'],
   ['/health', 'Health'],
 ] as const;
@@ -34,19 +36,34 @@ export function Layout({ children }: { children: ReactNode }) {
         <Link to="/jobs" className={styles.brand}>
           <img src="/favicon.svg" width="20" height="20" alt="" /> Nimbus
         </Link>
-        <nav aria-label="Pages" className={styles.nav}>
-          {PAGES.map(([path, name]) => (
-            <NavLink key={path} to={path}>
-              {name}
-            </NavLink>
-          ))}
-        </nav>
+        <Pages />
         <Account />
       </header>
       <ConnectionBanner feed={feed} />
       <Main>{children}</Main>
       <Shortcuts />
     </div>
+  );
+}
+
+function Pages() {
+  const { pathname } = useLocation();
+  const nav = useRef<HTMLElement>(null);
+  // On a narrow screen not all of them fit.
+  useEffect(() => {
+    const element = nav.current;
+    const current = element?.querySelector<HTMLElement>(`[href="/${pathname.split('/')[1]}"]`);
+    if (!element || !current) return;
+    element.scrollLeft = current.offsetLeft - (element.clientWidth - current.clientWidth) / 2;
+  }, [pathname]);
+  return (
+    <nav ref={nav} aria-label="Pages" className={styles.nav}>
+      {PAGES.map(([path, name]) => (
+        <NavLink key={path} to={path}>
+          {name}
+        </NavLink>
+      ))}
+    </nav>
   );
 }
 

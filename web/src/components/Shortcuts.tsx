@@ -2,12 +2,21 @@ import { useEffect, useRef, useState } from 'react';
 import { useNavigate } from 'react-router';
 import styles from './Dialog.module.css';
 
-const PAGES: Record<string, string> = { j: '/jobs', a: '/agents', e: '/evals', h: '/health' };
+const PAGES: Record<string, string> = {
+  j: '/jobs',
+  e: '/evals',
+  c: '/cache',
+  r: '/registry',
+  a: '/agents',
+  h: '/health',
+};
 
 const HELP: [string[], string][] = [
-  [['/'], 'Filter the jobs, search the log'],
+  [['/'], 'Filter the list, search the log'],
   [['g', 'j'], 'Jobs'],
   [['g', 'e'], 'Evals'],
+  [['g', 'c'], 'Cache'],
+  [['g', 'r'], 'Registry'],
   [['g', 'a'], 'Agents'],
   [['g', 'h'], 'Health'],
   [['↑', '↓'], 'Previous and next row of a list'],

@@ -1,18 +1,16 @@
 import { memo } from 'react';
 import { Link } from 'react-router';
 import type { Job } from '../api/types.ts';
+import rows from '../components/rows.module.css';
 import { StateBadge } from '../components/StateBadge.tsx';
 import { Ago, Elapsed } from '../components/Time.tsx';
+import type { RowPlace } from '../components/VirtualList.tsx';
 import { shortRef } from '../format.ts';
 import styles from './JobTable.module.css';
 import { jobTitle } from './title.ts';
 
-interface Props {
+interface Props extends RowPlace {
   job: Job;
-  position: number; // in the whole list, from 1
-  total: number; // -1: not known yet
-  isActive: boolean;
-  onFocus: (id: number) => void;
 }
 
 const LABELS_SHOWN = 3;
@@ -21,19 +19,20 @@ export const JobRow = memo(function JobRow(props: Props) {
   const { job, isActive, onFocus } = props;
   return (
     <li
-      className={`${styles.columns} ${styles.row}`}
+      className={`${styles.columns} ${rows.row}`}
       aria-posinset={props.position}
       aria-setsize={props.total}
     >
       <span>
         <StateBadge state={job.state} plain />
       </span>
-      <span className={styles.what}>
-        <span className={styles.line}>
+      <span className={rows.what}>
+        <span className={rows.line}>
           <Link
             to={`/jobs/${job.id}`}
-            className={styles.link}
+            className={rows.link}
             data-job={job.id}
+            data-row={job.id}
             tabIndex={isActive ? 0 : -1}
             onFocus={() => onFocus(job.id)}
           >
@@ -41,7 +40,7 @@ export const JobRow = memo(function JobRow(props: Props) {
           </Link>
           <span className={styles.id}>#{job.id}</span>
         </span>
-        <span className={`${styles.line} ${styles.sub}`}>
+        <span className={`${rows.line} ${rows.sub}`}>
           {job.org}/{job.repo}
           {job.ref && ` · ${shortRef(job.ref)}`}
           {job.reason && <span className={styles.reason}> · {job.reason}</span>}
@@ -57,10 +56,10 @@ export const JobRow = memo(function JobRow(props: Props) {
           <span className="muted">+{job.labels.length - LABELS_SHOWN}</span>
         )}
       </span>
-      <span className={styles.end}>
+      <span className={rows.end}>
         {job.started_at && <Elapsed from={job.started_at} to={job.finished_at} />}
       </span>
-      <span className={`${styles.end} muted`}>
+      <span className={`${rows.end} muted`}>
         <Ago at={job.created_at} />
       </span>
     </li>

@@ -18,6 +18,10 @@ const PURPOSES: Record<string, string> = {
   database: 'Jobs, leases, agents, tokens',
   telemetry: 'Logs, traces and eval results',
   agent: 'Runs the jobs of this host',
+  cache: 'What jobs keep for later jobs, and artifacts',
+  registry: 'Images that jobs push and pull',
+  server: 'Takes requests',
+  storage: 'The disk or bucket that caches and images lie in',
 };
 
 export default function Health() {

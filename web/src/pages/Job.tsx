@@ -9,6 +9,7 @@ import { Loading } from '../components/Loading.tsx';
 import { useTitle } from '../components/useTitle.ts';
 import { CaseTable } from '../evals/CaseTable.tsx';
 import { stateName } from '../format.ts';
+import { JobArtifacts } from '../jobs/JobArtifacts.tsx';
 import { JobFacts } from '../jobs/JobFacts.tsx';
 import { JobHeader } from '../jobs/JobHeader.tsx';
 import { Timeline } from '../jobs/Timeline.tsx';
@@ -85,6 +86,7 @@ function JobPage({ job }: { job: JobDetail }) {
         </section>
         <aside className={styles.aside} aria-label="About the job">
           <Timeline job={job} />
+          <JobArtifacts job={job} mayChange={mayReport(job)} />
           <JobFacts job={job} />
         </aside>
       </div>

@@ -235,6 +235,8 @@ export interface JobEvent {
   reason?: string;
   /** With abandoned, before started: nothing of the job ran and the reason is not the job's (the agent stops), so the job is queued again and loses no try. */
   keeps_try?: boolean;
+  /** With abandoned, before started: this agent has not got the job's image and cannot get it. The job is offered to the other agents that are online, to each once, and loses no try; when none is left it is failed with this reason. */
+  lacks_image?: boolean;
   log_last_seq?: number;
   at?: string;
   /** How long ago it happened, when the report had to wait. The job's times of start and end follow it, not before the step that came before. */

@@ -14,7 +14,8 @@ for (const [where, open] of places) describe(`the Actions clients, with blobs ${
   let nimbus: Nimbus;
   before(async () => {
     place = await open();
-    nimbus = await Nimbus.start({ config: place.config });
+    // Short, so that the key of a save that was killed before its last request is free again soon.
+    nimbus = await Nimbus.start({ config: `${place.config}[cache]\nreservation_ttl_s = 10\n` });
   });
   after(async () => {
     await nimbus.stop();
@@ -89,7 +90,7 @@ for (const [where, open] of places) describe(`the Actions clients, with blobs ${
     await until('the upload to have begun', async () => (await open()) > 0 || client.child.exitCode !== null);
     client.child.kill('SIGKILL');
     await client.done;
-    // Killed when all was sent: the server may still be putting it away, and the key is taken as long.
+    // Killed when all was sent and nothing said of it: the key is free after the reservation's time.
     await until('the key to be saved, by the one or the other', async () => {
       const listed = (await nimbus.get('/api/v1/caches?org=acme&repo=killed')).json.items;
       if (listed.length > 0) return true;

@@ -14,7 +14,7 @@ interface Exchange {
 }
 
 // Answers that a server gives by choice, or for reasons that were made up for the recording.
-const notOurs = /over cap|denied|rate limited|409 already_exists|with message|lists caches|create conflict/;
+const notOurs = /over cap|denied|rate limited|200 ok=false|lists caches|create conflict/;
 
 const linkFields = ['signed_upload_url', 'signed_download_url', 'signed_url', 'archiveLocation'];
 const idFields = ['artifact_id', 'entry_id', 'cacheId', 'database_id'];

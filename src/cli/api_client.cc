@@ -111,7 +111,7 @@ Task<Result<net::ClientResponse>> ApiClient::send(net::ClientRequest request, st
   auto answer = co_await client_.send(std::move(request));
   if (!answer) {
     Error error = std::move(answer).error();
-    if (error.message.find("certificate verify failed") != std::string::npos) {
+    if (error.message.find(net::kDistrusted) != std::string::npos) {
       error.hint = "if its certificate is of an authority of your own, name that in NIMBUS_CA_FILE";
     } else if (error.code == Code::unavailable && error.hint.empty()) {
       error.hint = "is the server running? Start one with `nimbus up`, or name it with --server";

@@ -147,8 +147,8 @@ Task<Result<std::unique_ptr<ClientConnection>>> connect(asio::io_context& contex
     deadline.watch_nothing();
     if (!failed) co_return connection;
     if (const std::string& why = connection->transport.distrust(); !why.empty()) {
-      co_return fail(Code::unavailable,
-                     "connecting to " + url.origin() + ": its certificate is not trusted: " + why);
+      co_return fail(Code::unavailable, "connecting to " + url.origin() + ": " +
+                                            std::string(kDistrusted) + ": " + why);
     }
     last = failed;
     break;

@@ -17,6 +17,9 @@
 
 namespace nimbus::net {
 
+// Stands in the message of a connection that failed because of the server's certificate.
+constexpr std::string_view kDistrusted = "its certificate is not trusted";
+
 struct ClientRequest {
   std::string method = "GET";
   // http://host:port/path?query, https://…, or http+unix://PERCENT-ENCODED-SOCKET-PATH/path

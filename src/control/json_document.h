@@ -16,6 +16,7 @@ namespace nimbus::control {
 class Document {
  public:
   Result<simdjson::dom::object> parse(std::string_view body) {
+    if (body.empty()) return malformed("it is empty");  // simdjson would copy from a null pointer
     // simdjson skips a byte order mark in some versions; JSON text has none (RFC 8259 §8.1).
     if (body.starts_with("\xef\xbb\xbf")) return malformed("it begins with a byte order mark");
     simdjson::dom::parser& parser = kept();

@@ -158,9 +158,9 @@ TEST_CASE("jobs run in real microVMs: log, exit code, timeout, isolation, nothin
 
   // Another VM: what the first job wrote is not there.
   const auto& second =
-      world.run_job(2, "test -e /tmp/mark && echo used VM; echo begin; while :; do :; done", 1);
+      world.run_job(2, "test -e /tmp/mark && echo used VM; echo begin; while :; do :; done", 5);
   CHECK_EQ(second.text("stdout"), "begin\n");
   CHECK_EQ(second.last_result(), "timed_out");
-  CHECK_EQ(second.events.back().at("reason").as_string(), "timed out after 1 s");
+  CHECK_EQ(second.events.back().at("reason").as_string(), "timed out after 5 s");
   world.stop();
 }

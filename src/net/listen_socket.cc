@@ -61,14 +61,6 @@ Result<ListenSocket> listen_unix(const std::string& path) {
   return ListenSocket{listener, 0, path};
 }
 
-// Two processes of one machine need no window for the way between them, and what waits in the
-// kernel has left the processor's cache by the time it is read. Others keep the kernel's own
-// sizing.
-void bound_local_buffer(int fd) {
-  const int bytes = 256 * 1024;
-  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-}
-
 }  // namespace
 
 Result<ListenSocket> listen_on(const std::string& address, uint16_t port) {
@@ -151,7 +143,6 @@ Accepted accept_one(int listen_fd) {
   accepted.address = text.data();
   const int on = 1;
   setsockopt(accepted.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  if (accepted.loopback) bound_local_buffer(accepted.fd);
   return accepted;
 }
 
